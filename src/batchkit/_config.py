@@ -1,0 +1,146 @@
+"""What a batch is told once and remembers: its configuration and its record."""
+
+from __future__ import annotations
+
+import enum
+import math
+from datetime import timedelta
+from typing import Any, Literal
+
+import attrs
+
+from batchkit._errors import UsageError
+from batchkit._limits import RateLimit
+from batchkit._polling import PollPolicy
+from batchkit._retry import RetryPolicy
+
+OnUncertain = Literal["hold", "resubmit", "fail"]
+Durability = Literal["off", "normal", "full"]
+
+DAY = 86400.0
+
+
+def seconds(value: float | timedelta) -> float:
+    """A time span as seconds."""
+    return value.total_seconds() if isinstance(value, timedelta) else float(value)
+
+
+def _at_least(low: float) -> Any:
+    def check(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+        if not (isinstance(value, (int, float)) and low <= value < math.inf):
+            raise UsageError(f"{attribute.name} is {value!r}: give a number that is {low:g} or more")
+
+    return check
+
+
+def _one_of(*choices: str) -> Any:
+    def check(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+        if value not in choices:
+            raise UsageError(f"{attribute.name} is {value!r}: choose one of {', '.join(choices)}")
+
+    return check
+
+
+@attrs.frozen(kw_only=True)
+class BatchConfig:
+    """How a batch is run. Times are seconds, or :class:`~datetime.timedelta`.
+
+    Attributes:
+        max_concurrent: jobs in flight at once; can change while the batch runs.
+        language: of prompts that do not say theirs.
+        delay: seconds between submissions; clients whose work is free ignore it.
+        rate_limit: as ``"30/min"``.
+        request_timeout: seconds for one call to a provider that has a job to poll afterwards.
+        job_timeout: seconds after which a job that does not end is given up.
+        max_retries: new attempts after failures that allow one.
+        retry: the whole policy, when ``max_retries`` is not enough.
+        poll: waits between status queries.
+        output: folder for results; ``None`` downloads nothing.
+        template: names inside that folder; see :mod:`batchkit.artifacts`.
+        formats: how transcripts are written: any of txt, srt, vtt, json.
+        stop_on_error: end the run at the first failed job.
+        on_uncertain: what becomes of a submission that nobody can vouch for.
+        max_prompt_length: characters; longer prompts are refused.
+    """
+
+    max_concurrent: int = attrs.field(default=3, validator=_at_least(1))
+    language: str = "pt"
+    delay: float = attrs.field(default=0.5, converter=seconds, validator=_at_least(0))
+    rate_limit: RateLimit | None = attrs.field(
+        default=None, converter=attrs.converters.optional(RateLimit.parse)
+    )
+    request_timeout: float = attrs.field(default=300.0, converter=seconds, validator=_at_least(0.001))
+    job_timeout: float = attrs.field(default=DAY, converter=seconds, validator=_at_least(0.001))
+    max_retries: int = attrs.field(default=2, validator=_at_least(0))
+    retry: RetryPolicy | None = None
+    poll: PollPolicy = attrs.field(factory=PollPolicy)
+    output: str | None = attrs.field(
+        default=None, converter=attrs.converters.optional(str)
+    )
+    template: str = "{index:04d}-{slug}.{ext}"
+    formats: tuple[str, ...] = attrs.field(default=("txt", "srt", "vtt", "json"), converter=tuple)
+    stop_on_error: bool = False
+    on_uncertain: OnUncertain = attrs.field(
+        default="hold", validator=_one_of("hold", "resubmit", "fail")
+    )
+    max_prompt_length: int = attrs.field(default=20_000, validator=_at_least(1))
+
+    @property
+    def auto_download(self) -> bool:
+        """Whether results are written to a folder."""
+        return self.output is not None
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """The policy in force."""
+        return self.retry or RetryPolicy(max_retries=self.max_retries)
+
+    def replace(self, **changes: Any) -> BatchConfig:
+        """A copy with other values.
+
+        Raises:
+            UsageError: an option has another name, or a value does not fit.
+        """
+        known = {field.name for field in attrs.fields(BatchConfig)}
+        if unknown := sorted(set(changes) - known):
+            raise UsageError(f"unknown option {unknown[0]!r}: choose from {', '.join(sorted(known))}")
+        return attrs.evolve(self, **changes)
+
+
+class Control(enum.StrEnum):
+    """What a person, in whichever process, wants of a batch."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    #: Let what is in flight end, submit nothing, leave.
+    DRAINING = "draining"
+    #: Leave as soon as the submissions in flight have been saved.
+    ABORTING = "aborting"
+
+
+@attrs.frozen(kw_only=True)
+class Batch:
+    """The record of a batch.
+
+    Attributes:
+        id: unique in its storage.
+        uid: unique everywhere; part of every submit key.
+        name: what people call it.
+        client_ref: which client, account and model its handles belong to.
+        config: the stored part of its configuration, as JSON values.
+        control: what people want of it.
+        control_reason: why, when batchkit itself paused it.
+        max_concurrent: the limit now in force.
+        created, started: UTC seconds.
+    """
+
+    id: int
+    uid: str
+    name: str
+    client_ref: str = ""
+    config: str = "{}"
+    control: Control = Control.RUNNING
+    control_reason: str = ""
+    max_concurrent: int = 3
+    created: float = 0.0
+    started: float | None = None

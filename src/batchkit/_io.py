@@ -1,0 +1,122 @@
+"""The only things that a pipeline may await.
+
+A flow is an ``async def`` that awaits nothing but the methods of :class:`IO`, and these suspend on
+nothing but :class:`Park`. No event loop is needed: whoever runs flows steps them with
+``flow.send(None)``, gets a ``Park`` back, and sends again when its time has come or somebody woke
+it. That is what lets one pipeline serve every executor, and what makes a waiting job cost no
+thread, no task and no timer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Coroutine, Generator
+from contextlib import AbstractContextManager
+from typing import Any, Literal, Protocol, TypeVar
+
+import attrs
+
+from batchkit._config import BatchConfig
+from batchkit._events import Event
+from batchkit._jobs import Job
+from batchkit.clients.base import BoundClient, Method
+
+T = TypeVar("T")
+Flow = Coroutine["Park", None, T]
+#: Downloads have threads of their own, so that they never hold up a status query.
+Lane = Literal["call", "collect"]
+
+
+@attrs.define(eq=False)
+class Park:
+    """Wake me at a time, or when somebody calls ``wake(token)``.
+
+    A wake that comes before the park is not lost: the next park on that token returns at once.
+
+    Attributes:
+        until: monotonic seconds; ``None`` waits for the wake alone.
+        token: what a waker names; ``None`` when only whoever parked it can wake it.
+    """
+
+    until: float | None = None
+    token: object = None
+
+    def __await__(self) -> Generator[Park, None, None]:
+        yield self
+
+
+class FencedError(Exception):
+    """Another runner, or a person, has taken this job: leave it alone. Ends a flow silently."""
+
+
+class CallTimeoutError(Exception):
+    """A call took longer than its time-out; it may still have had its effect."""
+
+
+class IO(Protocol):
+    """What a flow may do to the world."""
+
+    @property
+    def client(self) -> BoundClient:
+        """The client in use."""
+
+    @property
+    def config(self) -> BatchConfig:
+        """The configuration in force."""
+
+    def now(self) -> float:
+        """UTC seconds."""
+
+    def uniform(self) -> float:
+        """A random number from 0 to 1."""
+
+    def submit_key(self, job: Job) -> str:
+        """The key that this attempt, and no other, carries to the provider."""
+
+    async def save(
+        self, job: Job, *told: type[Event], power_safe: bool = False, result: bool = False
+    ) -> Job:
+        """Stores *job* and the events that it makes true; returns when they are safe.
+
+        Args:
+            job: the new record.
+            told: the events, in order.
+            power_safe: must survive the loss of power, not only of the process.
+            result: ``job.result`` is new and has to be written.
+
+        Raises:
+            FencedError: the job is no longer ours.
+        """
+
+    async def call(
+        self, method: Method, *args: Any, lane: Lane = "call", timeout: float | None = None
+    ) -> Any:
+        """Calls a client's method wherever the executor runs such calls.
+
+        Raises:
+            CallTimeoutError: it took longer than *timeout* seconds.
+            Exception: whatever the method raised.
+        """
+
+    async def sleep(self, job: Job, seconds: float) -> None:
+        """Waits, unless somebody wakes the job earlier (a webhook, a cancel)."""
+
+    def uncancellable(self) -> AbstractContextManager[None]:
+        """Inside, stopping the run waits for this flow: between a payment and its record."""
+
+    def cancel_requested(self, job: Job) -> bool:
+        """Whether a person asked for the end of this job."""
+
+    def evidence(self, job: Job) -> Awaitable[Any]:
+        """The handle that the journal holds for the job's last attempt, or ``None``."""
+
+    def watch(self, job: Job) -> None:
+        """Shows a record that is not worth a save: progress, poll errors."""
+
+    async def collect(self, job: Job) -> Job:
+        """Brings the job's outputs to disk; returns it with its artifacts."""
+
+    def pause_batch(self, reason: str) -> None:
+        """Stops submissions until a person resumes them."""
+
+    def cool_down(self, seconds: float) -> None:
+        """Slows everybody who shares this client's quota."""

@@ -1,0 +1,1 @@
+"""Clients: the objects that talk to providers, and what they answer."""

@@ -1,0 +1,189 @@
+"""The injected protocol: any object with the right methods is a client.
+
+A client needs ``submit``; one that answers :class:`Accepted` needs ``poll`` as well. The other
+methods are optional and found by presence. Each may be a plain or an ``async`` method.
+
+========== ======================================================================================
+method     meaning
+========== ======================================================================================
+submit     ``submit(job) -> Accepted | Finished``: the one call that may cost money. It must not
+           retry by itself. ``job.submit_key`` style keys come as ``batchkit.submit_key(job)``.
+poll       ``poll(handle) -> RemoteStatus``: free, repeated, may fail without consequence.
+prepare    ``prepare(job) -> Mapping``: free and repeatable work before the intent (uploads).
+fetch      ``fetch(job, output) -> bytes | Iterable[bytes] | Path``: brings one output.
+cancel     ``cancel(handle) -> bool``: ``True`` when the provider confirms the end.
+find       ``find(job, submit_key) -> Handle | None``: looks a submission up; ``None`` proves that
+           it was not accepted.
+check      ``check(request) -> None``: raises ``UsageError`` for what cannot work; before anything
+           is paid.
+close      called when the client was made by a factory.
+========== ======================================================================================
+
+``capabilities`` is a :class:`Capabilities`, as an attribute.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import attrs
+
+from batchkit._jobs import Handle, Job, JobError
+from batchkit._results import JobResult, Output, Transcript
+
+@attrs.frozen(kw_only=True)
+class Capabilities:
+    """What a client's provider does, as data.
+
+    Attributes:
+        repeat: ``"paid"`` never submits again what may have been accepted; ``"free"`` does.
+        sync_result: ``submit`` itself does the work and returns the result; there is no job to
+            look up, and each call keeps a thread busy.
+        cancel: what ``cancel`` can end: nothing, queued jobs, or running ones too.
+        idempotency: what the provider does with a submit key that it has seen: ``"replay"``
+            returns the first answer, so that submitting again is safe; ``"none"`` ignores it.
+        min_poll_seconds: never poll one job more often.
+        local: the work is done on this machine; people see one status, Processing.
+        inline: its methods return at once and may run on the scheduler's own thread.
+        account: tells accounts apart on resume; never a secret.
+    """
+
+    repeat: Literal["paid", "free"] = "paid"
+    sync_result: bool = False
+    cancel: Literal["none", "queued", "running"] = "none"
+    idempotency: Literal["none", "replay"] = "none"
+    min_poll_seconds: float = 0.0
+    local: bool = False
+    inline: bool = False
+    account: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Accepted:
+    """The provider took the job; ``handle`` finds it again.
+
+    Attributes:
+        handle: a :class:`~batchkit.Handle`; JSON, and sufficient in another process.
+        poll_after: seconds the provider asks to wait before the first poll.
+    """
+
+    handle: Handle
+    poll_after: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Finished:
+    """The job is done already.
+
+    Attributes:
+        outputs: what it produced.
+        text: what was said, or another text to keep in the record.
+        value: any JSON value to keep in the record.
+        cost: in the provider's currency; ``None`` when it does not say.
+        raw: small facts worth keeping.
+    """
+
+    outputs: tuple[Output, ...] = ()
+    text: str | None = None
+    transcript: Transcript | None = None
+    value: Any = None
+    cost: float | None = None
+    raw: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def result(self) -> JobResult:
+        """As the record keeps it until it is collected."""
+        text = self.text
+        if text is None and self.transcript is not None:
+            text = self.transcript.text
+        return JobResult(
+            outputs=self.outputs,
+            text=text,
+            transcript=self.transcript,
+            value=self.value,
+            raw=self.raw,
+        )
+
+
+class RemoteState(enum.StrEnum):
+    """What a provider says of a job. A word that an adapter does not know is RUNNING."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+@attrs.frozen(kw_only=True)
+class RemoteStatus:
+    """One answer to a status query.
+
+    Attributes:
+        state: the provider's word, translated.
+        progress: 0 to 1.
+        finished: the outputs, when SUCCEEDED.
+        error: why, when FAILED.
+        cost: when it is told.
+        poll_after: seconds until the next query, when the provider says so.
+        raw_state: the provider's own word, for the log.
+    """
+
+    state: RemoteState
+    progress: float | None = None
+    finished: Finished | None = None
+    error: JobError | None = None
+    cost: float | None = None
+    poll_after: float | None = None
+    raw_state: str = ""
+
+
+@runtime_checkable
+class VideoClient(Protocol):
+    """The least that a client has; see the module for the optional methods."""
+
+    def submit(self, job: Job) -> Any:
+        """Starts the job at the provider: ``Accepted``, or ``Finished``, or an awaitable of one."""
+
+
+@attrs.frozen
+class Method:
+    """A client's method and whether calling it gives an awaitable."""
+
+    fn: Callable[..., Any]
+    is_async: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class BoundClient:
+    """A client with its methods looked up once.
+
+    Attributes:
+        ref: which client this is: module, name and account; compared on resume.
+        capabilities: what it declared.
+        is_function: it is a plain function, whose exceptions mean failure.
+    """
+
+    ref: str
+    capabilities: Capabilities
+    submit: Method
+    poll: Method | None = None
+    prepare: Method | None = None
+    fetch: Method | None = None
+    cancel: Method | None = None
+    find: Method | None = None
+    check: Method | None = None
+    is_function: bool = False
+    closers: tuple[Method, ...] = ()
+
+    @property
+    def is_async(self) -> bool:
+        """Whether its work is awaited."""
+        return self.submit.is_async
+
+    @property
+    def free(self) -> bool:
+        """Whether repeating a submission costs nothing."""
+        return self.capabilities.repeat == "free"
