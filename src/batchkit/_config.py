@@ -20,15 +20,22 @@ Durability = Literal["off", "normal", "full"]
 DAY = 86400.0
 
 
+def _rate(value: str | RateLimit) -> RateLimit:
+    return RateLimit.parse(value)
+
+
 def seconds(value: float | timedelta) -> float:
     """A time span as seconds."""
     return value.total_seconds() if isinstance(value, timedelta) else float(value)
 
 
 def _at_least(low: float) -> Any:
-    def check(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-        if not (isinstance(value, (int, float)) and low <= value < math.inf):
-            raise UsageError(f"{attribute.name} is {value!r}: give a number that is {low:g} or more")
+    def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not low <= value < math.inf:
+            raise UsageError(
+                f"{attribute.name} is {value!r}: give a number that is {low:g} or more"
+            )
 
     return check
 
@@ -67,16 +74,16 @@ class BatchConfig:
     language: str = "pt"
     delay: float = attrs.field(default=0.5, converter=seconds, validator=_at_least(0))
     rate_limit: RateLimit | None = attrs.field(
-        default=None, converter=attrs.converters.optional(RateLimit.parse)
+        default=None, converter=attrs.converters.optional(_rate)
     )
-    request_timeout: float = attrs.field(default=300.0, converter=seconds, validator=_at_least(0.001))
+    request_timeout: float = attrs.field(
+        default=300.0, converter=seconds, validator=_at_least(0.001)
+    )
     job_timeout: float = attrs.field(default=DAY, converter=seconds, validator=_at_least(0.001))
     max_retries: int = attrs.field(default=2, validator=_at_least(0))
     retry: RetryPolicy | None = None
     poll: PollPolicy = attrs.field(factory=PollPolicy)
-    output: str | None = attrs.field(
-        default=None, converter=attrs.converters.optional(str)
-    )
+    output: str | None = attrs.field(default=None, converter=attrs.converters.optional(str))
     template: str = "{index:04d}-{slug}.{ext}"
     formats: tuple[str, ...] = attrs.field(default=("txt", "srt", "vtt", "json"), converter=tuple)
     stop_on_error: bool = False
@@ -103,7 +110,9 @@ class BatchConfig:
         """
         known = {field.name for field in attrs.fields(BatchConfig)}
         if unknown := sorted(set(changes) - known):
-            raise UsageError(f"unknown option {unknown[0]!r}: choose from {', '.join(sorted(known))}")
+            raise UsageError(
+                f"unknown option {unknown[0]!r}: choose from {', '.join(sorted(known))}"
+            )
         return attrs.evolve(self, **changes)
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from contextvars import ContextVar
 
 #: Set by the scheduler in the context of each flow.
-progress_sink: ContextVar[Callable[[float], None] | None] = ContextVar("progress_sink", default=None)
+progress_sink: ContextVar[Callable[[float], None] | None] = ContextVar(
+    "progress_sink", default=None
+)
 
 
 class WorkCanceledError(BaseException):

@@ -9,7 +9,7 @@ thread, no task and no timer.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -17,7 +17,8 @@ import attrs
 
 from batchkit._config import BatchConfig
 from batchkit._events import Event
-from batchkit._jobs import Job
+from batchkit._jobs import Handle, Job
+from batchkit._results import JobResult
 from batchkit.clients.base import BoundClient, Method
 
 T = TypeVar("T")
@@ -94,6 +95,7 @@ class IO(Protocol):
 
         Raises:
             CallTimeoutError: it took longer than *timeout* seconds.
+            WorkCanceledError: local work was ended because a person asked for it.
             Exception: whatever the method raised.
         """
 
@@ -106,11 +108,17 @@ class IO(Protocol):
     def cancel_requested(self, job: Job) -> bool:
         """Whether a person asked for the end of this job."""
 
-    def evidence(self, job: Job) -> Awaitable[Any]:
+    async def evidence(self, job: Job) -> Handle | None:
         """The handle that the journal holds for the job's last attempt, or ``None``."""
 
     def watch(self, job: Job) -> None:
         """Shows a record that is not worth a save: progress, poll errors."""
+
+    async def existing(self, job: Job) -> JobResult | None:
+        """The verified result that an earlier run left on disk for this request."""
+
+    def must_collect(self, job: Job) -> bool:
+        """Whether the job's outputs have to be brought to disk."""
 
     async def collect(self, job: Job) -> Job:
         """Brings the job's outputs to disk; returns it with its artifacts."""

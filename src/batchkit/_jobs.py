@@ -60,7 +60,7 @@ TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     _S.COLLECTING: frozenset({_S.COMPLETED, _S.EXPIRED, _S.FAILED}),
     _S.COMPLETED: frozenset(),
     # Only a person takes these up again.
-    _S.FAILED: frozenset({_S.PENDING, _S.PROCESSING}),
+    _S.FAILED: frozenset({_S.PENDING, _S.PROCESSING, _S.COLLECTING}),
     _S.EXPIRED: frozenset({_S.PENDING}),
     _S.CANCELED: frozenset({_S.PENDING}),
 }
@@ -243,6 +243,18 @@ class Attempt:
     handle: Handle | None = None
     outcome: str | None = None
     ended: float | None = None
+
+
+def submit_key(uid: str, index: int, attempt: int) -> str:
+    """The key that one submission alone carries; the same again after a restart.
+
+    Args:
+        uid: of the batch.
+        index: of the job in it.
+        attempt: from 1. A key is never used for two attempts: a provider that replays would
+            answer the second with the first one's failure.
+    """
+    return f"{uid}-{index}-{attempt}"
 
 
 def count_by_status(jobs: Iterable[Job]) -> dict[JobStatus, int]:

@@ -36,7 +36,9 @@ class RateLimit:
             return spec
         found = re.fullmatch(r"\s*(\d+)\s*/\s*(\d*\.?\d*)\s*([a-z]+)\s*", spec.lower())
         if found is None or found[3] not in _UNITS or int(found[1]) < 1:
-            raise UsageError(f'rate limit {spec!r} is not understood: write it as "30/min" or "2/s"')
+            raise UsageError(
+                f'rate limit {spec!r} is not understood: write it as "30/min" or "2/s"'
+            )
         return cls(int(found[1]), float(found[2] or 1) * _UNITS[found[3]])
 
     def __str__(self) -> str:

@@ -117,7 +117,9 @@ def register_request(cls: _RequestT) -> _RequestT:
     """
     kind = cls.kind
     if not kind or kind == OpaqueRequest.kind or _KINDS.get(kind, cls) is not cls:
-        raise UsageError(f'{cls.__name__}.kind is {kind!r}: give it a name of its own, as "upscale"')
+        raise UsageError(
+            f'{cls.__name__}.kind is {kind!r}: give it a name of its own, as "upscale"'
+        )
     _KINDS[kind] = cls
     _converter.register_unstructure_hook(
         cls, make_dict_unstructure_fn(cls, _converter, _cattrs_omit_if_default=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import attrs
 
@@ -16,7 +17,7 @@ Whether = Callable[[JobError, int], bool]
 HowLong = Callable[[int, Callable[[], float]], float]
 
 
-def _not_negative(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+def _not_negative(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if not value >= 0:
         raise UsageError(f"{attribute.name} is {value!r}: give a number that is 0 or more")
 

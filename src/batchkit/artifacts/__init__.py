@@ -1,1 +1,7 @@
 """Where results are delivered."""
+
+from batchkit.artifacts._template import Template
+from batchkit.artifacts.base import ArtifactStore
+from batchkit.artifacts.local import LocalFolder
+
+__all__ = ["ArtifactStore", "LocalFolder", "Template"]

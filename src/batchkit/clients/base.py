@@ -33,6 +33,7 @@ import attrs
 from batchkit._jobs import Handle, Job, JobError
 from batchkit._results import JobResult, Output, Transcript
 
+
 @attrs.frozen(kw_only=True)
 class Capabilities:
     """What a client's provider does, as data.

@@ -14,7 +14,7 @@ provider answered is appended whatever the epoch.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import attrs
 
@@ -44,9 +44,8 @@ class NewJob:
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
 
 
-@attrs.frozen
-class Entry:
-    """One line of the journal.
+class Entry(NamedTuple):
+    """One line of the journal. A tuple, because every transition makes one.
 
     Attributes:
         kind: of the event; see :data:`batchkit.EVENT_KINDS`.
@@ -71,7 +70,7 @@ class Change:
 
     Attributes:
         job: the record as it shall be.
-        was: its status in the storage until now.
+        before: the record as the storage has it.
         entries: journal lines that become true with it.
         power_safe: must survive the loss of power.
         result: ``job.result`` is new and has to be written.
@@ -79,7 +78,7 @@ class Change:
     """
 
     job: Job
-    was: JobStatus
+    before: Job
     entries: Sequence[Entry] = ()
     power_safe: bool = False
     result: bool = False
@@ -144,7 +143,9 @@ class Storage(Protocol):
     def update_batch(self, batch_id: int, **changes: Any) -> Batch:
         """Writes fields of a batch's record (``client_ref``, ``config``, ``max_concurrent``, ``started``)."""
 
-    def set_control(self, batch_id: int, control: Control, reason: str, entry: Entry | None) -> None:
+    def set_control(
+        self, batch_id: int, control: Control, reason: str, entry: Entry | None
+    ) -> None:
         """Writes what people want of the batch, and tells it."""
 
     def acquire(self, batch_id: int) -> int:
@@ -181,11 +182,20 @@ class Storage(Protocol):
         belong to persons.
         """
 
+    def rescue(self, changes: Sequence[Change]) -> None:
+        """Called when :meth:`save` failed: keeps the handles in *changes* somewhere else.
+
+        They are evidence again after the next :meth:`acquire`.
+        """
+
     def steer(self, job: Job, was: JobStatus, entry: Entry | None) -> bool:
         """Writes a person's change if the job still is *was*; fences its runner.
 
         Writes ``priority`` and ``metadata`` too.
         """
+
+    def remove(self, job_id: int) -> bool:
+        """Deletes a PENDING or PAUSED job that was never submitted; whether it was there."""
 
     def request_cancel(self, job_id: int, now: float) -> None:
         """Notes that a person wants this job ended."""

@@ -1,0 +1,130 @@
+"""From what users have (texts, rows, files) to jobs with an identity."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from batchkit._config import BatchConfig
+from batchkit._errors import UsageError
+from batchkit._requests import GenerateVideo, Request, dump_request, identity_of
+from batchkit.clients.base import BoundClient
+from batchkit.sources import clean_prompt, to_request
+from batchkit.storage.base import NewJob, Storage
+
+#: Jobs per transaction while adding.
+CHUNK = 1000
+
+
+@attrs.frozen
+class Added:
+    """What an addition did.
+
+    Attributes:
+        new: jobs that were not there.
+        existing: jobs that were there already; nothing was changed about them.
+        empty: lines without content, left out.
+    """
+
+    new: int = 0
+    existing: int = 0
+    empty: int = 0
+
+    def __add__(self, other: Added) -> Added:
+        return Added(self.new + other.new, self.existing + other.existing, self.empty + other.empty)
+
+
+class Adder:
+    """Numbers equal items of one call, checks them, and stores them in chunks.
+
+    Equal items of one call are #0, #1, …: the second of two equal lines is another job, while the
+    same call made again finds both and adds nothing.
+    """
+
+    def __init__(
+        self, storage: Storage, batch_id: int, config: BatchConfig, client: BoundClient | None
+    ) -> None:
+        self._storage, self._batch_id, self._config, self._client = (
+            storage,
+            batch_id,
+            config,
+            client,
+        )
+        self._seen: Counter[str] = Counter()
+
+    def add(self, rows: Iterable[Any], now: float, **defaults: Any) -> tuple[Added, list[int]]:
+        """Stores what is new.
+
+        Args:
+            rows: texts, mappings or requests.
+            now: UTC seconds.
+            defaults: request fields, ``priority`` and ``metadata`` for rows that have none.
+
+        Returns:
+            what was done, and the ids of the last chunk's jobs.
+        """
+        total, ids = Added(), list[int]()
+        for chunk in _chunks(rows):
+            items = [self._item(row, defaults) for row in chunk]
+            kept = [item for item in items if item is not None]
+            done = self._storage.add(self._batch_id, kept, now)
+            new = sum(1 for _, fresh in done if fresh)
+            total += Added(new, len(kept) - new, len(items) - len(kept))
+            ids = [job_id for job_id, _ in done]
+        return total, ids
+
+    def _item(self, row: Any, defaults: Mapping[str, Any]) -> NewJob | None:
+        found = to_request(_with_defaults(row, defaults), language=self._config.language)
+        request, metadata, key, priority = found
+        if isinstance(request, GenerateVideo):
+            prompt = clean_prompt(request.prompt, max_length=self._config.max_prompt_length)
+            if not prompt:
+                return None
+            if prompt != request.prompt:
+                request = attrs.evolve(request, prompt=prompt)
+        self._check(request)
+        stored = dump_request(request)
+        return NewJob(
+            identity=self._identity(key, stored),
+            request=request,
+            stored=stored,
+            priority=priority or defaults.get("priority", 0),
+            metadata=metadata or defaults.get("metadata") or {},
+        )
+
+    def _identity(self, key: str | None, stored: str) -> str:
+        if key is not None:
+            return f"key:{key}"
+        identity = identity_of(stored)
+        number = self._seen[identity]
+        self._seen[identity] += 1
+        return identity if number == 0 else f"{identity}#{number}"
+
+    def _check(self, request: Request) -> None:
+        check = self._client.check if self._client is not None else None
+        if check is not None and not check.is_async:
+            check.fn(request)
+
+
+def _with_defaults(row: Any, defaults: Mapping[str, Any]) -> Any:
+    """Request fields from the call's keywords, where the row itself has none."""
+    fields = {
+        k: v for k, v in defaults.items() if k not in ("priority", "metadata") and v is not None
+    }
+    if not fields or isinstance(row, Request):
+        return row
+    if isinstance(row, str):
+        return {"prompt": row, **fields}
+    if isinstance(row, Mapping):
+        return {**fields, **row}
+    raise UsageError(f"{type(row).__name__} is not a prompt, a mapping or a request")
+
+
+def _chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    iterator = iter(rows)
+    while chunk := list(itertools.islice(iterator, CHUNK)):
+        yield chunk

@@ -1,0 +1,422 @@
+"""The face of the library: options in, jobs in, results out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import attrs
+
+from batchkit._adding import Added, Adder
+from batchkit._batch_view import BatchView
+from batchkit._bus import Bus, Callback, Subscription, Via
+from batchkit._calls import Clock
+from batchkit._clock import SystemClock
+from batchkit._codec import load_config
+from batchkit._config import BatchConfig, Control
+from batchkit._engine import Engine
+from batchkit._errors import UsageError
+from batchkit._events import (
+    TERMINAL_EVENTS,
+    Event,
+)
+from batchkit._handle import BatchHandle
+from batchkit._i18n import text
+from batchkit._jobs import Job, JobStatus
+from batchkit._progress import Progress
+from batchkit._requests import Request
+from batchkit._session import Session
+from batchkit._signals import interrupts
+from batchkit._summary import Summary
+from batchkit.artifacts import ArtifactStore, LocalFolder
+from batchkit.clients.binding import bind_client
+from batchkit.executors import Executor, make_executor
+from batchkit.sources import find_media, read_prompts, read_text
+from batchkit.storage import Storage, open_storage
+
+DEFAULT_STORAGE = "batchkit.db"
+
+_CallbackT = TypeVar("_CallbackT", bound=Callback)
+
+
+class BatchRunner(BatchView):
+    """Runs a batch of video jobs against one client, and remembers every step.
+
+    Running the same program again is how one resumes: what is done stays done, what is in flight at
+    the provider is taken up again, what is new is added.
+
+    Args:
+        client: an object with ``submit`` (and ``poll``), a function ``f(request) -> result``, a
+            factory, or ``"module:factory"``; ``None`` to look at a batch without running it.
+        name: of the batch; several batches may share a storage.
+        storage: path of a SQLite file (default ``batchkit.db``), ``"memory"``, or an object.
+        executor: ``"sequential"``, ``"threads"``, ``"asyncio"``, ``"trio"``, or an object; by default
+            threads for a sync client and asyncio for an async one.
+        artifacts: where results are delivered, when a folder is not enough.
+        clock, rng, hook: time, chance and crash points, for tests.
+        options: everything in :class:`~batchkit.BatchConfig`, as ``max_concurrent=5``.
+
+    Raises:
+        UsageError: an option or the client cannot work.
+        StorageError: the storage cannot be used.
+    """
+
+    def __init__(
+        self,
+        client: object = None,
+        *,
+        name: str = "default",
+        storage: str | Path | Storage = DEFAULT_STORAGE,
+        executor: str | Executor | None = None,
+        artifacts: ArtifactStore | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        hook: Callable[[str], None] | None = None,
+        **options: Any,
+    ) -> None:
+        config = BatchConfig().replace(**options)
+        self._client_spec = client
+        self._client = None if client is None else bind_client(client)
+        is_async = self._client is not None and self._client.is_async
+        self.executor = make_executor(executor, is_async=is_async)
+        self._owns_storage = isinstance(storage, (str, Path))
+        opened = open_storage(storage)
+        clock = clock or SystemClock()
+        super().__init__(opened, opened.open_batch(name, clock.time()), clock)
+        self.config = config
+        self.rng, self.hook = rng or random.Random(), hook
+        self.artifacts = artifacts or _folder(config, hook)
+        self.bus = Bus()
+        self._engine: Engine | None = None
+        self._started_at: float | None = None
+        self._last: Progress | None = None
+        self._stop_cause = ""
+        self._on_change = self._nudge
+
+    @classmethod
+    def open(
+        cls,
+        storage: str | Path | Storage = DEFAULT_STORAGE,
+        client: object = None,
+        *,
+        name: str | None = None,
+        **options: Any,
+    ) -> Self:
+        """A stored batch with the configuration that it was run with.
+
+        Args:
+            storage: where it is.
+            client: needed to run it; not needed to look at it or to steer it.
+            name: of the batch; not needed when the storage holds only one.
+            options: what shall differ from the stored configuration.
+
+        Raises:
+            UsageError: there is no such file or batch, or several and no name.
+        """
+        if isinstance(storage, (str, Path)) and storage != "memory" and not Path(storage).exists():
+            raise UsageError(f"there is no batch storage at {storage}: check the path")
+        opened = open_storage(storage)
+        names = [batch.name for batch in opened.batches()]
+        if name is None:
+            name = _only(names, opened.location)
+        found = opened.find_batch(name)
+        if found is None:
+            known = ", ".join(names) or "none"
+            raise UsageError(f"{opened.location} has no batch {name!r}; it has: {known}")
+        stored = load_config(found.config)
+        kept = {
+            field.name: getattr(stored, field.name)
+            for field in attrs.fields(BatchConfig)
+            if field.name != "retry"
+        }
+        place = {"executor", "artifacts", "clock", "rng", "hook"}
+        extras = {key: options.pop(key) for key in place & options.keys()}
+        return cls(client, name=name, storage=opened, **extras, **{**kept, **options})
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{n} {status}" for status, n in self.counts().items()) or "empty"
+        return f"<BatchRunner {self.name!r} {self.storage.location}: {counts}>"
+
+    def _repr_html_(self) -> str:
+        return f"<b>{self.name}</b> {self.progress()._repr_html_()}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Releases the storage, if this runner opened it; may be called twice."""
+        if self._owns_storage:
+            self.storage.close()
+
+    # -- adding ------------------------------------------------------------------------------
+
+    def add(
+        self,
+        prompt: str | Request | Mapping[str, Any],
+        *,
+        language: str | None = None,
+        key: str | None = None,
+        priority: int = 0,
+        metadata: Mapping[str, Any] | None = None,
+        on_done: Callable[[Job], object] | None = None,
+        **fields: Any,
+    ) -> Job:
+        """Adds one job, or finds the one that is there already.
+
+        Args:
+            prompt: a text, a request, or a mapping with a request's fields.
+            language: of the prompt; by default the batch's.
+            key: makes it unique; by default its content does.
+            priority: higher goes first.
+            metadata: facts of yours, usable in file names.
+            on_done: called with the job when it has ended.
+            fields: of the request, as ``duration=5``.
+
+        Raises:
+            UsageError: the request cannot work; nothing was added.
+        """
+        row: Any = prompt
+        extra = {"language": language, "key": key, **fields}
+        given = {name: value for name, value in extra.items() if value is not None}
+        if isinstance(prompt, Request) and given:
+            row = {"request": prompt, **given}
+        added, ids = self._adder().add(
+            [row], self.clock.time(), priority=priority, metadata=metadata, **given
+        )
+        if added.empty:
+            raise UsageError("the prompt is empty: give it a text")
+        self._nudge()
+        job = self.job(ids[0])
+        if on_done is not None:
+            if job.done:
+                on_done(job)
+            else:
+                self.bus.subscribe(Subscription(TERMINAL_EVENTS, on_done, job_id=job.id))
+        return job
+
+    def add_text(self, text: str, *, delimiter: str = "\n", **defaults: Any) -> Added:
+        """Adds one job per piece of a pasted text.
+
+        Args:
+            text: prompts.
+            delimiter: what separates them.
+            defaults: request fields for all of them, ``priority``, ``metadata``.
+        """
+        return self.add_many(read_text(text, delimiter=delimiter), **defaults)
+
+    def add_many(self, rows: Iterable[Any], **defaults: Any) -> Added:
+        """Adds texts, requests or mappings; a lazy iterable is read in chunks.
+
+        Args:
+            rows: anything that :meth:`add` takes, or the records of a DataFrame.
+            defaults: request fields for rows that lack them, ``priority``, ``metadata``.
+
+        Raises:
+            UsageError: a row cannot work. Rows before its chunk were added; running again goes on.
+        """
+        added, _ = self._adder().add(rows, self.clock.time(), **defaults)
+        self._nudge()
+        return added
+
+    def add_files(self, *paths: str | Path, **defaults: Any) -> Added:
+        """Adds one transcription per media file.
+
+        Args:
+            paths: files, folders and glob patterns.
+            defaults: ``language``, ``model``, ``params``, ``priority``, ``metadata``.
+
+        Raises:
+            UsageError: a path is missing, or holds no media.
+        """
+        return self.add_many(
+            ({"kind": "transcribe", "source": str(path)} for path in find_media(*paths)), **defaults
+        )
+
+    def add_prompts(self, path: str | Path, **defaults: Any) -> Added:
+        """Adds the prompts of a ``.txt``, ``.csv`` or ``.jsonl`` file.
+
+        Raises:
+            UsageError: the file, or a line of it, cannot be read.
+        """
+        return self.add_many(read_prompts(path), **defaults)
+
+    def _adder(self) -> Adder:
+        return Adder(self.storage, self._batch.id, self.config, self._client)
+
+    # -- watching ----------------------------------------------------------------------------
+
+    def on(
+        self, *events: type[Event], via: Via | None = None
+    ) -> Callable[[_CallbackT], _CallbackT]:
+        """Registers a callback; a decorator. Without *events*, it hears all of them.
+
+        Callbacks run on one thread of their own, in order; async ones on a loop of theirs. One that
+        raises is logged and counted, and changes nothing.
+
+        Args:
+            events: classes to hear.
+            via: schedules the call on a screen's thread, as ``tkinter``'s ``root.after`` does:
+                ``via(0, function)``.
+        """
+
+        def register(callback: _CallbackT) -> _CallbackT:
+            self.bus.subscribe(Subscription(events or (Event,), callback, via))
+            return callback
+
+        return register
+
+    def progress(self) -> Progress:
+        """How far the batch is, now."""
+        engine = self._engine
+        if engine is None and self._last is not None:
+            return attrs.evolve(self._last, counts=self.counts())
+        batch = self.batch
+        return Progress(
+            counts=self.counts(),
+            elapsed=self.clock.monotonic() - self._started_at if self._started_at else 0.0,
+            finished=engine.ended_jobs if engine else 0,
+            active=engine.dispatcher.active if engine else 0,
+            paused=batch.control is Control.PAUSED,
+            cost=self.storage.cost(batch.id),
+            started=batch.started,
+        )
+
+    def active(self) -> list[Job]:
+        """Jobs in flight now, with progress and poll errors that are not worth a save."""
+        engine = self._engine
+        if engine is None:
+            return []
+        tasks = list(engine.scheduler.tasks.values())
+        jobs = [engine.live.get(task.key, task.job) for task in tasks if task.key > 0]
+        return sorted(jobs, key=lambda job: job.index)
+
+    def results(self) -> Iterator[Job]:
+        """Completed jobs with their results, in order of index."""
+        return self.storage.jobs(self._batch.id, {JobStatus.COMPLETED}, results=True)
+
+    def why(self, job: Job | int) -> str:
+        """Why a job stands where it stands, in one line for people."""
+        found, engine = self.job(job), self._engine
+        if engine is None or found.status is not JobStatus.PENDING:
+            return self._why(found)
+        key, wait = engine.dispatcher.waits_for(found)
+        when = "" if wait is None else ", " + text("in_seconds", None, wait)
+        if key == "why_rate" and self.config.rate_limit is not None:
+            when = f" {self.config.rate_limit}{when}"
+        return f"{found.status.label()}: {text(key)}{when}"
+
+    @property
+    def max_concurrent(self) -> int:
+        """Jobs in flight at once; can be set while the batch runs, here or in another process."""
+        return self.batch.max_concurrent
+
+    @max_concurrent.setter
+    def max_concurrent(self, value: int) -> None:
+        self.config = self.config.replace(max_concurrent=value)
+        self.storage.update_batch(self._batch.id, max_concurrent=value)
+        self._nudge()
+
+    def wake(self, job: Job | int) -> None:
+        """Polls a job now: what a webhook means."""
+        if self._engine is not None:
+            self._engine.scheduler.post(job if isinstance(job, int) else job.id)
+
+    def attach_engine(self, engine: Engine) -> None:
+        """For a :class:`~batchkit._session.Session`: the run that starts now."""
+        self._engine, self._started_at, self._last = engine, self.clock.monotonic(), None
+        self._stop_cause = ""
+
+    def detach_engine(self) -> None:
+        """For a :class:`~batchkit._session.Session`: the run is over."""
+        if self._engine is not None:
+            self._stop_cause = self._engine.dispatcher.stop_cause
+            self._last = self.progress()
+        self._engine = None
+
+    def _nudge(self) -> None:
+        if self._engine is not None:
+            self._engine.nudge()
+
+    # -- running -----------------------------------------------------------------------------
+
+    def run(self, *, limit: int | None = None) -> Summary:
+        """Runs the batch in this thread, until everything ended or waits for a person.
+
+        Args:
+            limit: start at most this many jobs: a sample, before the rest.
+
+        Raises:
+            UsageError: there is no client, or the output folder cannot work; nothing was paid.
+            BatchBusyError: another runner works on this batch.
+            StorageError: the storage failed; what was in flight has been recorded.
+            KeyboardInterrupt: the third Ctrl-C.
+        """
+        return self._run(limit, linger=False)
+
+    async def run_async(self, *, limit: int | None = None) -> Summary:
+        """The same within a running event loop, asyncio's or trio's.
+
+        When it is cancelled, submissions on their way are still recorded before it leaves.
+        """
+        session = Session(self, self._client_spec, limit=limit, linger=False)
+        with session as engine:
+            await self.executor.run_async(engine)
+        return self.summary()
+
+    def start(self, *, limit: int | None = None) -> BatchHandle:
+        """Runs the batch in a thread of its own, and returns at once.
+
+        A batch that is paused meanwhile waits for its resume, instead of ending the run.
+        """
+        return BatchHandle(self, lambda: self._run(limit, linger=True))
+
+    def _run(self, limit: int | None, *, linger: bool) -> Summary:
+        session = Session(self, self._client_spec, limit=limit, linger=linger)
+        with session as engine, interrupts(engine):
+            self.executor.run(engine)
+        return self.summary()
+
+    def summary(self) -> Summary:
+        """How the last run ended, or how the batch stands."""
+        batch = self.batch
+        return Summary(
+            batch=self.name,
+            progress=self.progress(),
+            failures=self.failures(),
+            stopped=self._stop_cause,
+            paused=batch.control_reason if batch.control is Control.PAUSED else None,
+            callback_errors=self.bus.failed,
+            location=self.storage.location,
+        )
+
+
+def _only(names: list[str], location: str) -> str:
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise UsageError(f"{location} has no batch yet: add jobs and run it first")
+    raise UsageError(f"{location} has several batches: name one of {', '.join(sorted(names))}")
+
+
+def _folder(config: BatchConfig, hook: Callable[[str], None] | None) -> ArtifactStore | None:
+    if config.output is None:
+        return None
+    return LocalFolder(config.output, template=config.template, formats=config.formats, hook=hook)
+
+
+def run(client: object, prompts: Iterable[Any], **options: Any) -> Summary:
+    """Runs a batch in one line: adds what is new, resumes what is not finished.
+
+    Args:
+        client: as for :class:`BatchRunner`.
+        prompts: texts, requests or mappings.
+        options: as for :class:`BatchRunner`.
+    """
+    with BatchRunner(client, **options) as runner:
+        runner.add_many(prompts)
+        return runner.run()

@@ -1,0 +1,160 @@
+"""One run of a batch, from taking it to leaving it: the checks before, the bookkeeping after."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from batchkit._codec import dump_config
+from batchkit._config import Batch, Control
+from batchkit._dispatch import Dispatcher
+from batchkit._engine import Engine
+from batchkit._errors import ClientMismatchError, StorageError, UsageError
+from batchkit._events import BatchFinished, BatchStarted, Event
+from batchkit._jobs import IN_FLIGHT, JobStatus
+from batchkit._limits import Pacer
+from batchkit.clients.base import BoundClient
+from batchkit.clients.binding import bind_client
+from batchkit.storage._journal import make_event
+from batchkit.storage.base import Entry
+
+if TYPE_CHECKING:
+    from batchkit._runner import BatchRunner
+
+log = logging.getLogger("batchkit")
+
+#: Seconds for which the end of a run waits for slow callbacks.
+CALLBACK_GRACE = 10.0
+
+
+class Session:
+    """A context manager: inside, the caller is the only runner of the batch.
+
+    Args:
+        runner: whose batch.
+        client: as the user gave it; a factory makes a new client for each run.
+        limit: start at most this many jobs.
+        linger: wait for a resume when paused.
+    """
+
+    def __init__(
+        self, runner: BatchRunner, client: object, *, limit: int | None, linger: bool
+    ) -> None:
+        self._runner, self._spec = runner, client
+        self._limit, self._linger = limit, linger
+
+    def __enter__(self) -> Engine:
+        runner = self._runner
+        if self._spec is None:
+            raise UsageError("this runner has no client: pass one to BatchRunner(client, ...)")
+        if self._limit is not None and self._limit < 0:
+            raise UsageError(f"limit is {self._limit}: give a number that is 0 or more")
+        client = bind_client(self._spec)
+        epoch = runner.storage.acquire(runner.batch.id)
+        try:
+            batch = self._open(client)
+            if runner.artifacts is not None:
+                runner.artifacts.check(runner.storage.jobs(batch.id))
+            engine = self._engine(client, batch, epoch)
+        except BaseException:
+            runner.storage.release(runner.batch.id)
+            raise
+        runner.attach_engine(engine)
+        self._tell(BatchStarted, None)
+        return engine
+
+    def _open(self, client: BoundClient) -> Batch:
+        """Writes down with what the batch is run; lifts what only the last run was told."""
+        runner = self._runner
+        storage, batch = runner.storage, runner.batch
+        self._same_client(client, batch)
+        paused_by_person = batch.control is Control.PAUSED and not batch.control_reason
+        if not paused_by_person:
+            storage.set_control(batch.id, Control.RUNNING, "", None)
+        return storage.update_batch(
+            batch.id,
+            client_ref=client.ref,
+            config=dump_config(runner.config),
+            max_concurrent=runner.config.max_concurrent,
+            started=batch.started or runner.clock.time(),
+        )
+
+    def _same_client(self, client: BoundClient, batch: Batch) -> None:
+        if not batch.client_ref or batch.client_ref == client.ref or client.free:
+            return
+        counts = self._runner.storage.counts(batch.id)
+        waiting = sum(counts.get(status, 0) for status in (*IN_FLIGHT, JobStatus.UNCERTAIN))
+        if waiting:
+            raise ClientMismatchError(
+                f"batch {batch.name!r} has {waiting} jobs in flight at {batch.client_ref}, and this "
+                f"client is {client.ref}: run it with the client that started it, or give the new "
+                "work another name"
+            )
+
+    def _engine(self, client: BoundClient, batch: Batch, epoch: int) -> Engine:
+        runner = self._runner
+        config = runner.config
+        delay = 0.0 if client.free else config.delay
+        dispatcher = Dispatcher(
+            runner.storage,
+            batch,
+            epoch,
+            runner.clock,
+            Pacer(config.rate_limit, delay),
+            capacity=runner.executor.capacity,
+            quota=self._limit,
+            linger=self._linger,
+        )
+        return Engine(
+            client=client,
+            config=config,
+            storage=runner.storage,
+            dispatcher=dispatcher,
+            clock=runner.clock,
+            uniform=runner.rng.random,
+            tell=runner.bus.tell,
+            listens=runner.bus.listens,
+            artifacts=runner.artifacts,
+            hook=runner.hook,
+        )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        runner = self._runner
+        try:
+            # A crash that a test injects leaves as a crash does: nothing is written after it.
+            if error is None or isinstance(error, (Exception, KeyboardInterrupt)):
+                self._leave(error)
+        finally:
+            runner.detach_engine()
+            runner.storage.release(runner.batch.id)
+            if not runner.bus.drain(CALLBACK_GRACE):
+                log.warning("callbacks are still busy after %g s", CALLBACK_GRACE)
+
+    def _leave(self, error: BaseException | None) -> None:
+        runner = self._runner
+        try:
+            counts = {
+                str(status): n for status, n in runner.storage.counts(runner.batch.id).items()
+            }
+            self._tell(BatchFinished, counts)
+            if runner.artifacts is not None:
+                jobs = runner.storage.jobs(runner.batch.id, results=True)
+                runner.artifacts.report(jobs)
+        except (StorageError, OSError) as exc:
+            if error is None:
+                raise
+            # The run is ending with the first fault of this storage; this one adds nothing.
+            log.warning("the end of the run could not be written down: %s", exc)
+
+    def _tell(self, cls: type[Event], data: dict[str, int] | None) -> None:
+        runner = self._runner
+        entry = Entry(cls.kind, runner.clock.time(), data=data)
+        seq = runner.storage.append(runner.batch.id, [entry])
+        if runner.bus.listens(cls):
+            runner.bus.tell(make_event(cls, entry, runner.batch.id, None, seq))

@@ -1,0 +1,105 @@
+"""How a run ended: in numbers, in words, and as an exit code."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from batchkit._i18n import text
+from batchkit._jobs import JobStatus
+from batchkit._progress import Progress
+from batchkit.storage.base import Failures
+
+
+class ExitCode(enum.IntEnum):
+    """What the command line answers; 2 is kept for bad use, 130 for an interrupt."""
+
+    #: Every job is completed.
+    DONE = 0
+    #: Some jobs failed or expired.
+    FAILED = 1
+    #: The call was wrong; nothing was started.
+    USAGE = 2
+    #: Some jobs wait for a person: uncertain, held, or the batch is paused.
+    HELD = 3
+    #: The database cannot be used.
+    STORAGE = 4
+    #: The run was stopped before its end; the same command goes on.
+    INTERRUPTED = 130
+
+
+@attrs.frozen(kw_only=True)
+class Summary:
+    """What a run left behind. It never calls a partly failed batch a success.
+
+    Attributes:
+        batch: its name.
+        progress: counts and times at the end.
+        failures: failed jobs by cause, the most frequent first.
+        stopped: why the run ended early; empty when it did not.
+        paused: why the batch is paused; ``None`` when it is not, ``""`` when a person did it.
+        callback_errors: how many callbacks raised.
+        location: of the storage, for the command that resumes.
+    """
+
+    batch: str
+    progress: Progress
+    failures: Sequence[Failures] = ()
+    stopped: str = ""
+    paused: str | None = None
+    callback_errors: int = 0
+    location: str = ""
+
+    @property
+    def counts(self) -> Mapping[JobStatus, int]:
+        """Jobs by status."""
+        return self.progress.counts
+
+    @property
+    def ok(self) -> bool:
+        """Whether every job is completed."""
+        return self.exit_code is ExitCode.DONE
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the command line answers."""
+        progress = self.progress
+        if self.stopped and progress.done < progress.total:
+            return ExitCode.FAILED if progress.failed else ExitCode.INTERRUPTED
+        if progress.failed:
+            return ExitCode.FAILED
+        if progress.completed == progress.total:
+            return ExitCode.DONE
+        canceled = self.counts.get(JobStatus.CANCELED, 0)
+        return ExitCode.DONE if progress.completed + canceled == progress.total else ExitCode.HELD
+
+    def headline(self, lang: str | None = None) -> str:
+        """One line: how it ended."""
+        progress = self.progress
+        if not progress.total:
+            return text("done_empty", lang)
+        key = {
+            ExitCode.DONE: "done_all",
+            ExitCode.FAILED: "done_failed",
+            ExitCode.HELD: "done_held",
+            ExitCode.INTERRUPTED: "done_stopped",
+        }[self.exit_code]
+        parts = [f"{count} {status.label(lang)}" for status, count in self.counts.items() if count]
+        return f"{text(key, lang)}: {', '.join(parts)} ({progress.elapsed:.1f} s)"
+
+    def __str__(self) -> str:
+        return self.headline()
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{cause.count}</td><td>{_escape(cause.message)}</td>"
+            f"<td>{_escape(cause.remedy or '')}</td></tr>"
+            for cause in self.failures
+        )
+        return f"<b>{_escape(self.headline())}</b><table>{rows}</table>"
+
+
+def _escape(value: str) -> str:
+    return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,72 @@
+"""What the blocking executors share: the loop that turns the engine, and the bell that ends a wait."""
+
+from __future__ import annotations
+
+import queue
+
+import anyio
+import anyio.to_thread
+
+from batchkit._calls import Calls
+from batchkit._config import Control
+from batchkit._engine import DONE, Engine
+
+
+class Bell:
+    """Ends a wait from any thread and from a signal handler."""
+
+    def __init__(self) -> None:
+        # SimpleQueue.put is reentrant: a signal handler may ring while this thread waits.
+        self._queue: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def ring(self) -> None:
+        """Ends the wait that is under way, or the next one."""
+        if self._queue.empty():
+            self._queue.put(None)
+
+    def wait(self, seconds: float | None) -> None:
+        """Waits until rung, at most *seconds*."""
+        try:
+            self._queue.get(timeout=seconds)
+        except queue.Empty:
+            return
+
+
+def drive(engine: Engine, calls: Calls) -> None:
+    """Turns *engine* until it is done, in the calling thread."""
+    bell = Bell()
+    engine.calls, engine.scheduler.bell = calls, bell.ring
+    try:
+        while (until := engine.turn()) != DONE:
+            _wait(engine, bell, until)
+    except BaseException:
+        engine.abandon()
+        raise
+
+
+def _wait(engine: Engine, bell: Bell, until: float | None) -> None:
+    clock = engine.clock
+    seconds = None if until is None else max(0.0, until - clock.monotonic())
+    if engine.calls_in_flight == 0 and clock.skip(seconds):
+        return
+    if engine.longest_wait is not None:
+        seconds = min(seconds or engine.longest_wait, engine.longest_wait)
+    bell.wait(seconds)
+
+
+async def in_thread(engine: Engine, calls: Calls) -> None:
+    """Drives *engine* in a thread of its own, so that the caller's event loop stays free."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(_stop_when_cancelled, engine)
+        with anyio.CancelScope(shield=True):
+            # Its own limiter: the host's default one is the host's.
+            await anyio.to_thread.run_sync(drive, engine, calls, limiter=anyio.CapacityLimiter(1))
+        group.cancel_scope.cancel()
+
+
+async def _stop_when_cancelled(engine: Engine) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        # Also reached when the engine is done, which does not mind.
+        engine.stop(Control.ABORTING, "cancelled")

@@ -1,0 +1,161 @@
+"""Where calls run: in place, on threads, or as tasks of an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from batchkit._calls import Call
+
+#: Threads for clients whose jobs mostly wait: a status query is short.
+SHORT_CALL_THREADS = 8
+#: Threads for clients whose calls are the work. A thread is made only when no other is free, so
+#: this bounds nothing that max_concurrent does not bound already.
+LONG_CALL_THREADS = 1024
+COLLECT_THREADS = 4
+
+
+class Portal:
+    """An event loop in a thread of its own, for async clients under blocking executors."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._portal: BlockingPortal | None = None
+
+    def submit(self, call: Call) -> Future[Any]:
+        """Runs an async method on the loop; the first call starts the loop."""
+        if self._portal is None:
+            self._portal = self._stack.enter_context(start_blocking_portal("asyncio"))
+        return self._portal.start_task_soon(_in_context, call)
+
+    def close(self) -> None:
+        """Ends the loop, and whatever still runs there."""
+        if self._portal is not None:
+            self._portal.start_task_soon(self._portal.stop, True)
+        self._stack.close()
+
+
+async def _in_context(call: Call) -> Any:
+    async def work() -> Any:
+        return await call.method.fn(*call.args)
+
+    return await asyncio.get_running_loop().create_task(work(), context=call.context)
+
+
+class InlineCalls:
+    """Runs every call in the engine's own thread, so that breakpoints and tracebacks are whole."""
+
+    def __init__(self) -> None:
+        self._portal = Portal()
+
+    def start(self, call: Call) -> bool:
+        if not call.method.is_async:
+            call.execute()
+            return True
+        future = self._portal.submit(call)
+        call.error = future.exception()
+        call.value = None if call.error else future.result()
+        call.done = True
+        return True
+
+    def close(self) -> None:
+        """Releases the event loop, if an async client needed one."""
+        self._portal.close()
+
+
+class ThreadCalls:
+    """Runs plain methods on threads, and async ones on an event loop in one thread.
+
+    Args:
+        threads: most threads for calls; downloads have their own.
+        inline: methods return at once, so that a thread would only cost.
+    """
+
+    def __init__(self, threads: int, *, inline: bool = False) -> None:
+        self._inline = inline
+        self._portal = Portal()
+        self._pools = {
+            "call": ThreadPoolExecutor(threads, thread_name_prefix="batchkit-call"),
+            "collect": ThreadPoolExecutor(COLLECT_THREADS, thread_name_prefix="batchkit-collect"),
+        }
+
+    def start(self, call: Call) -> bool:
+        if call.method.is_async:
+            future = self._portal.submit(call)
+            call.cancel = lambda: _end_early(future)
+            future.add_done_callback(lambda done: _deliver(call, done))
+        elif self._inline and call.lane == "call":
+            call.execute()
+            return True
+        else:
+            self._pools[call.lane].submit(call.run)
+        return False
+
+    def close(self) -> None:
+        """Lets go of the threads; a call that still runs ends in its own time."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+        self._portal.close()
+
+
+def _end_early(future: Future[Any]) -> None:
+    future.cancel()
+
+
+def _deliver(call: Call, done: Future[Any]) -> None:
+    if done.cancelled():
+        call.finish(None, TimeoutError("the call was ended early"))
+        return
+    error = done.exception()
+    call.finish(None if error else done.result(), error)
+
+
+class TaskCalls:
+    """Runs async methods as tasks of the loop that turns the engine, and plain ones on threads.
+
+    Each runs in a shielded scope: a submission on its way is not torn up because the host's task
+    was cancelled. The engine says which calls may be ended early.
+    """
+
+    def __init__(self, group: TaskGroup, threads: ThreadCalls) -> None:
+        self._group, self._threads = group, threads
+        self._scopes: set[anyio.CancelScope] = set()
+
+    def start(self, call: Call) -> bool:
+        if not call.method.is_async:
+            return self._threads.start(call)
+        call.context.run(self._spawn, call)
+        return False
+
+    def _spawn(self, call: Call) -> None:
+        self._group.start_soon(self._run, call)
+
+    async def _run(self, call: Call) -> None:
+        with anyio.CancelScope(shield=True) as scope:
+            call.cancel = scope.cancel
+            self._scopes.add(scope)
+            try:
+                value = await call.method.fn(*call.args)
+            except Exception as exc:  # noqa: BLE001 - raised in the flow that waits for it
+                call.finish(None, exc)
+            except BaseException as exc:
+                call.finish(None, TimeoutError("the call was ended early"))
+                if not scope.cancel_called:
+                    raise exc from None
+                raise
+            else:
+                call.finish(value, None)
+            finally:
+                self._scopes.discard(scope)
+
+    def close(self) -> None:
+        """Ends what still runs; called when the engine no longer waits for any of it."""
+        for scope in list(self._scopes):
+            scope.cancel()
+        self._threads.close()

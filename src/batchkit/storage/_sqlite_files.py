@@ -1,0 +1,169 @@
+"""The files around a SQLite database: the owner's lock, the rescue file, and what errors mean."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from batchkit._codec import dumps, plain_handle
+from batchkit._errors import (
+    BatchBusyError,
+    StorageCorruptError,
+    StorageError,
+    StorageFullError,
+    StorageLockedError,
+)
+from batchkit._events import JobSubmitted
+from batchkit.storage.base import Change, Entry
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows has no flock; there the last open wins
+    fcntl = None  # type: ignore[assignment]
+
+#: File systems on which SQLite's shared memory does not work between machines.
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "fuse.sshfs", "glusterfs", "lustre"}
+)
+
+
+@contextmanager
+def explained(location: str) -> Iterator[None]:
+    """Turns what sqlite3 raises into errors that name the remedy."""
+    try:
+        yield
+    except sqlite3.Error as exc:
+        raise _explain(exc, location) from exc
+
+
+def _explain(exc: sqlite3.Error, location: str) -> StorageError:
+    code = (getattr(exc, "sqlite_errorcode", None) or 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StorageLockedError(
+            f"{location} is locked by another program: close it (a database browser, a backup), then "
+            "run again; nothing is lost"
+        )
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StorageCorruptError(
+            f"{location} is damaged, or is not a database: restore a copy, or name another file with "
+            "storage="
+        )
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return StorageFullError(
+            f"{location} cannot be written ({exc}): free some space, then run again; nothing is lost"
+        )
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return StorageFullError(
+            f"{location} cannot be written ({exc}): check that its folder exists and is writable"
+        )
+    return StorageError(f"{location}: {exc}")
+
+
+def refuse_network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
+    """Refuses places where SQLite's write-ahead log would corrupt data.
+
+    Source: sqlite.org/wal.html, "WAL does not work over a network filesystem".
+
+    Raises:
+        StorageError: the path lies on a network file system.
+    """
+    try:
+        lines = mounts.read_text().splitlines()
+    except OSError:
+        # No such list on this system: SQLite itself is the judge.
+        return
+    best, kind = "", ""
+    for line in lines:
+        fields = line.split()
+        mount = fields[1] if len(fields) > 2 else ""
+        inside = str(path) == mount or str(path).startswith(mount.rstrip("/") + "/")
+        if mount and inside and len(mount) >= len(best):
+            best, kind = mount, fields[2]
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise StorageError(
+            f"{path} is on a network file system ({kind}), where SQLite cannot share a database "
+            "safely: put it on a local disk with storage=..."
+        )
+
+
+class OwnerLock:
+    """An operating-system lock on a file: released by the death of its owner, whatever the cause."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path, self._name = path, name
+        self._file: int | None = None
+
+    def take(self) -> None:
+        """Takes the lock.
+
+        Raises:
+            BatchBusyError: a living process, perhaps this one, has it.
+        """
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            owner = os.pread(file, 20, 0).decode(errors="replace").strip() or "unknown"
+            os.close(file)
+            raise BatchBusyError(
+                f"another runner (process {owner}) works on batch {self._name!r}: wait for it, stop "
+                "it, or give this one another name"
+            ) from exc
+        os.ftruncate(file, 0)
+        os.pwrite(file, str(os.getpid()).encode(), 0)
+        self._file = file
+
+    def give_back(self) -> None:
+        """Releases the lock; harmless when it is not held.
+
+        The file stays: deleting it would let two processes lock two files of one name.
+        """
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+class RescueFile:
+    """Handles that could not be saved, one JSON line each, readable by their owner only."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, changes: Sequence[Change]) -> None:
+        """Appends the handles in *changes*, and makes them safe."""
+        lines = [
+            dumps([c.job.batch_id, c.job.id, c.job.attempt, plain_handle(c.job.handle)])
+            for c in changes
+            if c.job.handle is not None and JobSubmitted in c.told
+        ]
+        if not lines:
+            return
+        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(file, ("\n".join(lines) + "\n").encode())
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+    def read(self, batch_id: int, now: float) -> list[Entry]:
+        """The evidence of one batch; a torn last line is passed over."""
+        if not self._path.exists():
+            return []
+        found = []
+        for line in self._path.read_text("utf-8").splitlines():
+            try:
+                batch, job, attempt, handle = json.loads(line)
+            except ValueError:
+                continue
+            if batch == batch_id:
+                found.append(Entry(JobSubmitted.kind, now, job, attempt, {"handle": handle}))
+        return found
+
+    def remove(self) -> None:
+        """Deletes the file, once everything in it has been taken over."""
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,344 @@
+"""The reference storage: dictionaries. It forgets everything when the process ends."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from batchkit._config import Batch, Control
+from batchkit._errors import BatchBusyError, JobNotFoundError
+from batchkit._jobs import IN_FLIGHT, TERMINAL, Attempt, Handle, Job, JobStatus, count_by_status
+from batchkit._results import JobResult
+from batchkit.storage._journal import attempts_from, handle_from
+from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved
+
+_PENDING = JobStatus.PENDING
+
+
+@attrs.define(eq=False)
+class _Shelf:
+    """Everything of one batch."""
+
+    batch: Batch
+    epoch: int = 0
+    busy: bool = False
+    next_index: int = 0
+    jobs: dict[int, Job] = attrs.field(factory=dict)
+    by_identity: dict[str, int] = attrs.field(factory=dict)
+    counts: dict[JobStatus, int] = attrs.field(factory=dict)
+    # (-priority, index); entries that no longer hold are dropped when they surface.
+    queue: list[tuple[int, int]] = attrs.field(factory=list)
+    later: list[tuple[float, int]] = attrs.field(factory=list)
+    journal: dict[int, list[Entry]] = attrs.field(factory=dict)
+
+    def enqueue(self, job: Job) -> None:
+        if job.not_before is None:
+            heapq.heappush(self.queue, (-job.priority, job.index))
+        else:
+            heapq.heappush(self.later, (job.not_before, job.index))
+
+    def put(self, job: Job, was: JobStatus) -> None:
+        self.jobs[job.index] = job
+        if job.status is not was:
+            self.counts[was] -= 1
+            self.counts[job.status] = self.counts.get(job.status, 0) + 1
+        if job.status is _PENDING:
+            self.enqueue(job)
+
+
+class MemoryStorage:
+    """Keeps batches in memory, for tests and for work that nobody would repeat."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._shelves: dict[int, _Shelf] = {}
+        self._of_job: dict[int, tuple[_Shelf, int]] = {}
+        self._last_id = 0
+        self._log: list[tuple[int, Entry]] = []
+
+    shared = False
+    location = "memory"
+
+    def __repr__(self) -> str:
+        return f"<MemoryStorage {len(self._shelves)} batches, {len(self._of_job)} jobs>"
+
+    # -- batches ---------------------------------------------------------------------------
+
+    def open_batch(self, name: str, now: float) -> Batch:
+        with self._lock:
+            found = self.find_batch(name)
+            if found is None:
+                found = Batch(
+                    id=len(self._shelves) + 1, uid=uuid.uuid4().hex, name=name, created=now
+                )
+                self._shelves[found.id] = _Shelf(found)
+            return found
+
+    def find_batch(self, name: str) -> Batch | None:
+        shelves = list(self._shelves.values())
+        return next((shelf.batch for shelf in shelves if shelf.batch.name == name), None)
+
+    def batches(self) -> Sequence[Batch]:
+        return [shelf.batch for shelf in self._shelves.values()]
+
+    def update_batch(self, batch_id: int, **changes: Any) -> Batch:
+        with self._lock:
+            shelf = self._shelves[batch_id]
+            shelf.batch = attrs.evolve(shelf.batch, **changes)
+            return shelf.batch
+
+    def set_control(
+        self, batch_id: int, control: Control, reason: str, entry: Entry | None
+    ) -> None:
+        with self._lock:
+            self.update_batch(batch_id, control=control, control_reason=reason)
+            if entry is not None:
+                self.append(batch_id, [entry])
+
+    def acquire(self, batch_id: int) -> int:
+        with self._lock:
+            shelf = self._shelves[batch_id]
+            if shelf.busy:
+                raise BatchBusyError(
+                    f"another runner works on batch {shelf.batch.name!r}: wait for it, stop it, "
+                    "or give this one another name"
+                )
+            shelf.busy = True
+            shelf.epoch += 1
+            # What a dead runner had claimed and not begun is free again.
+            shelf.queue, shelf.later = [], []
+            for job in shelf.jobs.values():
+                if job.status is _PENDING:
+                    shelf.enqueue(job)
+            return shelf.epoch
+
+    def release(self, batch_id: int) -> None:
+        self._shelves[batch_id].busy = False
+
+    # -- jobs ------------------------------------------------------------------------------
+
+    def add(self, batch_id: int, items: Sequence[NewJob], now: float) -> Sequence[tuple[int, bool]]:
+        with self._lock:
+            return [self._add(self._shelves[batch_id], item, now) for item in items]
+
+    def _add(self, shelf: _Shelf, item: NewJob, now: float) -> tuple[int, bool]:
+        known = shelf.by_identity.get(item.identity)
+        if known is not None:
+            return known, False
+        self._last_id += 1
+        job = Job(
+            id=self._last_id,
+            batch_id=shelf.batch.id,
+            index=shelf.next_index,
+            identity=item.identity,
+            request=item.request,
+            priority=item.priority,
+            metadata=item.metadata,
+            created=now,
+        )
+        shelf.next_index += 1
+        shelf.jobs[job.index] = job
+        self._of_job[job.id] = (shelf, job.index)
+        shelf.by_identity[item.identity] = job.id
+        shelf.counts[_PENDING] = shelf.counts.get(_PENDING, 0) + 1
+        shelf.enqueue(job)
+        return job.id, True
+
+    def claim(self, batch_id: int, epoch: int, limit: int, now: float) -> Sequence[Job]:
+        with self._lock:
+            shelf = self._shelves[batch_id]
+            while shelf.later and shelf.later[0][0] <= now:
+                index = heapq.heappop(shelf.later)[1]
+                if index in shelf.jobs:
+                    heapq.heappush(shelf.queue, (-shelf.jobs[index].priority, index))
+            claimed: list[Job] = []
+            while shelf.queue and len(claimed) < limit:
+                priority, index = heapq.heappop(shelf.queue)
+                job = shelf.jobs[index]
+                stale = (
+                    job.status is not _PENDING or job.epoch == epoch or -priority != job.priority
+                )
+                if stale or (job.not_before or 0.0) > now:
+                    continue
+                shelf.jobs[index] = job = job.evolve(epoch=epoch)
+                claimed.append(job)
+            return claimed
+
+    def in_flight(self, batch_id: int, epoch: int) -> Sequence[Job]:
+        with self._lock:
+            shelf = self._shelves[batch_id]
+            found = []
+            for job in list(shelf.jobs.values()):
+                if job.status in IN_FLIGHT or job.status is JobStatus.UNCERTAIN:
+                    shelf.jobs[job.index] = stamped = job.evolve(epoch=epoch)
+                    found.append(stamped)
+            return found
+
+    def next_due(self, batch_id: int, now: float) -> float | None:
+        with self._lock:
+            shelf = self._shelves[batch_id]
+            while shelf.later:
+                due, index = shelf.later[0]
+                job = shelf.jobs.get(index)
+                if job is not None and job.status is _PENDING and job.not_before == due:
+                    return due
+                heapq.heappop(shelf.later)
+            return None
+
+    def save(self, changes: Sequence[Change]) -> Saved:
+        with self._lock:
+            first = len(self._log) + 1
+            fenced = set()
+            for position, change in enumerate(changes):
+                job = change.job
+                shelf, index = self._of_job[job.id]
+                for entry in change.entries:
+                    self._note(shelf, entry)
+                stored = shelf.jobs[index]
+                if stored.epoch != job.epoch:
+                    fenced.add(position)
+                    continue
+                if job.status is _PENDING:
+                    job = job.evolve(epoch=0)
+                if stored.cancel_requested_at is not None:
+                    job = job.evolve(cancel_requested_at=stored.cancel_requested_at)
+                shelf.put(job, stored.status)
+            return Saved(frozenset(fenced), first)
+
+    def rescue(self, changes: Sequence[Change]) -> None:
+        """Nothing to do: memory that cannot be written is the end of the process."""
+
+    def steer(self, job: Job, was: JobStatus, entry: Entry | None) -> bool:
+        with self._lock:
+            shelf, index = self._of_job[job.id]
+            if shelf.jobs[index].status is not was:
+                return False
+            shelf.put(job.evolve(epoch=0), was)
+            if entry is not None:
+                self._note(shelf, entry)
+            return True
+
+    def remove(self, job_id: int) -> bool:
+        with self._lock:
+            job = self.get(job_id)
+            if job is None or job.attempt or job.status not in (_PENDING, JobStatus.PAUSED):
+                return False
+            shelf, _ = self._of_job.pop(job_id)
+            del shelf.jobs[job.index], shelf.by_identity[job.identity]
+            shelf.counts[job.status] -= 1
+            return True
+
+    def request_cancel(self, job_id: int, now: float) -> None:
+        with self._lock:
+            shelf, index = self._of_job[job_id]
+            shelf.jobs[index] = shelf.jobs[index].evolve(cancel_requested_at=now)
+
+    def cancel_requests(self, batch_id: int) -> Collection[int]:
+        with self._lock:
+            return [
+                job.id
+                for job in self._shelves[batch_id].jobs.values()
+                if job.cancel_requested_at is not None and job.status in IN_FLIGHT
+            ]
+
+    def get(self, job_id: int) -> Job | None:
+        with self._lock:
+            found = self._of_job.get(job_id)
+            return None if found is None else found[0].jobs[found[1]]
+
+    def find(self, batch_id: int, identity: str) -> Job | None:
+        job_id = self._shelves[batch_id].by_identity.get(identity)
+        return None if job_id is None else self.get(job_id)
+
+    def jobs(
+        self, batch_id: int, statuses: Collection[JobStatus] | None = None, *, results: bool = False
+    ) -> Iterator[Job]:
+        for job in list(self._shelves[batch_id].jobs.values()):
+            if statuses is None or job.status in statuses:
+                yield job
+
+    def result(self, job_id: int) -> JobResult | None:
+        job = self.get(job_id)
+        return None if job is None else job.result
+
+    def counts(self, batch_id: int) -> Mapping[JobStatus, int]:
+        counts = self._shelves[batch_id].counts
+        return {status: n for status, n in counts.items() if n}
+
+    def cost(self, batch_id: int) -> float | None:
+        costs = [job.cost for job in self.jobs(batch_id) if job.cost is not None]
+        return sum(costs) if costs else None
+
+    def failures(self, batch_id: int) -> Sequence[Failures]:
+        found: dict[tuple[str, str], Failures] = {}
+        for job in self.jobs(batch_id, {JobStatus.FAILED, JobStatus.EXPIRED}):
+            error = job.error
+            key = (error.kind, error.message) if error else (job.status, "")
+            seen = found.get(key)
+            remedy = error.remedy if error else None
+            count, first = (seen.count + 1, seen.example) if seen else (1, job.id)
+            found[key] = Failures(key[0], key[1], remedy, count, first)
+        return sorted(found.values(), key=lambda cause: (-cause.count, cause.example))
+
+    # -- journal ---------------------------------------------------------------------------
+
+    def _note(self, shelf: _Shelf, entry: Entry) -> None:
+        self._log.append((shelf.batch.id, entry))
+        shelf.journal.setdefault(entry.job_id, []).append(entry)
+
+    def append(self, batch_id: int, entries: Sequence[Entry]) -> int:
+        with self._lock:
+            first = len(self._log) + 1
+            for entry in entries:
+                self._note(self._shelves[batch_id], entry)
+            return first
+
+    def journal(self, batch_id: int, since: int = 0, limit: int = 1000) -> Sequence[Entry]:
+        found: list[Entry] = []
+        for position in range(since, len(self._log)):
+            owner, entry = self._log[position]
+            if owner == batch_id:
+                found.append(entry._replace(seq=position + 1))
+                if len(found) == limit:
+                    break
+        return found
+
+    def attempts(self, job_id: int) -> Sequence[Attempt]:
+        job = self.get(job_id)
+        if job is None:
+            raise JobNotFoundError(f"there is no job {job_id}")
+        shelf = self._of_job[job_id][0]
+        return attempts_from(shelf.journal.get(job_id, []), shelf.batch.uid, job.index)
+
+    def evidence(self, job_id: int, attempt: int) -> Handle | None:
+        shelf = self._of_job[job_id][0]
+        return handle_from(shelf.journal.get(job_id, []), attempt)
+
+    # -- upkeep ----------------------------------------------------------------------------
+
+    def changed(self) -> object:
+        return None
+
+    def prune(self, before: float) -> int:
+        with self._lock:
+            over = [shelf for shelf in self._shelves.values() if _over(shelf, before)]
+            return sum(self._clear(shelf) for shelf in over)
+
+    def _clear(self, shelf: _Shelf) -> int:
+        for job in shelf.jobs.values():
+            del self._of_job[job.id]
+        del self._shelves[shelf.batch.id]
+        return len(shelf.jobs)
+
+    def close(self) -> None:
+        """Keeps everything: whoever holds this object may open it again."""
+
+
+def _over(shelf: _Shelf, before: float) -> bool:
+    ended = all(status in TERMINAL for status in count_by_status(shelf.jobs.values()))
+    return ended and bool(shelf.jobs) and max(job.completed or 0.0 for job in shelf.jobs.values()) < before

@@ -1,0 +1,480 @@
+"""The default storage: one SQLite file, with a write-ahead log.
+
+Written by one connection under a lock, in groups: every save of a scheduler's turn shares a commit.
+A save that must survive the loss of power is committed with ``synchronous=FULL``; the rest follows
+``durability``. A killed process loses nothing that was committed in either mode.
+
+Works from SQLite 3.31 on, so nothing here uses RETURNING.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from batchkit._codec import dump_result, dumps, load_result
+from batchkit._config import Batch, Control, Durability
+from batchkit._errors import JobNotFoundError, StorageCorruptError, StorageVersionError, UsageError
+from batchkit._jobs import Attempt, Handle, Job, JobStatus
+from batchkit._results import JobResult
+from batchkit.storage import _sqlite_schema as schema
+from batchkit.storage._journal import attempts_from, handle_from
+from batchkit.storage._sqlite_files import (
+    OwnerLock,
+    RescueFile,
+    explained,
+    refuse_network_file_system,
+)
+from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved
+
+_SYNCHRONOUS = {"off": 0, "normal": 1, "full": 2}
+_PAGE = 500
+_LIVE = "('submitting', 'uncertain', 'processing', 'collecting')"
+
+
+class SQLiteStorage:
+    """Keeps batches in one SQLite file.
+
+    Args:
+        path: the file; made when it does not exist. ``":memory:"`` keeps everything in memory.
+        durability: what survives a power cut, beside intents and handles, which always do:
+            ``"normal"`` may lose the last commits (never the file), ``"full"`` loses none, ``"off"``
+            leaves it to the operating system. The death of the process loses nothing in any of them.
+        timeout: seconds to wait for another program's lock.
+
+    Raises:
+        StorageError: the file cannot be opened or used; the subclass says why.
+    """
+
+    def __init__(
+        self, path: str | Path, *, durability: Durability = "normal", timeout: float = 5.0
+    ) -> None:
+        if durability not in _SYNCHRONOUS:
+            raise UsageError(f"durability is {durability!r}: choose one of off, normal, full")
+        self._in_memory = str(path) == ":memory:"
+        self.path = Path(path)
+        self.location = str(path)
+        self.shared = not self._in_memory
+        self._lock = threading.RLock()
+        self._usual = _SYNCHRONOUS[durability]
+        self._synchronous = -1
+        self._owned: dict[int, OwnerLock] = {}
+        self._rescue = RescueFile(self.path.with_name(self.path.name + ".rescue.jsonl"))
+        if self.shared:
+            refuse_network_file_system(self.path.absolute().parent)
+        with explained(self.location):
+            self._db = sqlite3.connect(
+                path, timeout=timeout, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._open()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def __repr__(self) -> str:
+        return f"<SQLiteStorage {self.location!r}>"
+
+    def _open(self) -> None:
+        version = self._one("PRAGMA user_version")[0]
+        ours = self._one("PRAGMA application_id")[0] == schema.APPLICATION_ID
+        empty = not self._one("SELECT count(*) FROM sqlite_master")[0]
+        if not ours and not empty:
+            raise StorageCorruptError(
+                f"{self.location} belongs to another program: name another file with storage="
+            )
+        if version > schema.SCHEMA_VERSION:
+            raise StorageVersionError(
+                f"{self.location} was written by a newer batchkit (schema {version}, this one knows "
+                f"{schema.SCHEMA_VERSION}): upgrade batchkit-video, or name another file"
+            )
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA temp_store = MEMORY")
+        self._level(self._usual)
+        if empty:
+            self._create()
+
+    def _create(self) -> None:
+        try:
+            schema.create(self._db)
+        except sqlite3.OperationalError:
+            # Another process made the tables in this very moment: look again.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if self._one("PRAGMA application_id")[0] != schema.APPLICATION_ID:
+                raise
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        return self._db.execute(sql, values).fetchone()
+
+    def _level(self, level: int) -> None:
+        if level != self._synchronous:
+            self._db.execute(f"PRAGMA synchronous = {level}")
+            self._synchronous = level
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, explained(self.location):
+            yield self._db
+
+    @contextmanager
+    def _writing(self, *, power_safe: bool = False) -> Iterator[sqlite3.Connection]:
+        with self._lock, explained(self.location):
+            self._level(2 if power_safe else self._usual)
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    # -- batches ---------------------------------------------------------------------------
+
+    def open_batch(self, name: str, now: float) -> Batch:
+        with self._writing() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO batches (uid, name, created) VALUES (?, ?, ?)",
+                (uuid.uuid4().hex, name, now),
+            )
+        found = self.find_batch(name)
+        assert found is not None
+        return found
+
+    def find_batch(self, name: str) -> Batch | None:
+        with self._reading():
+            row = self._one(f"SELECT {schema.BATCH_COLUMNS} FROM batches WHERE name = ?", name)
+        return schema.batch_from(row) if row else None
+
+    def batches(self) -> Sequence[Batch]:
+        with self._reading() as db:
+            rows = db.execute(f"SELECT {schema.BATCH_COLUMNS} FROM batches ORDER BY id").fetchall()
+        return [schema.batch_from(row) for row in rows]
+
+    def update_batch(self, batch_id: int, **changes: Any) -> Batch:
+        sets = ", ".join(f"{name} = ?" for name in changes)
+        with self._writing() as db:
+            db.execute(f"UPDATE batches SET {sets} WHERE id = ?", (*changes.values(), batch_id))
+            row = self._one(f"SELECT {schema.BATCH_COLUMNS} FROM batches WHERE id = ?", batch_id)
+        return schema.batch_from(row)
+
+    def set_control(
+        self, batch_id: int, control: Control, reason: str, entry: Entry | None
+    ) -> None:
+        with self._writing() as db:
+            db.execute(
+                "UPDATE batches SET control = ?, control_reason = ? WHERE id = ?",
+                (control, reason, batch_id),
+            )
+            if entry is not None:
+                self._journal(db, [(batch_id, entry)])
+
+    def acquire(self, batch_id: int) -> int:
+        if self.shared:
+            self._own(batch_id)
+        with self._writing() as db:
+            db.execute("UPDATE batches SET epoch = epoch + 1 WHERE id = ?", (batch_id,))
+            epoch: int = self._one("SELECT epoch FROM batches WHERE id = ?", batch_id)[0]
+            rescued = self._rescue.read(batch_id, 0.0) if self.shared else []
+            self._journal(db, [(batch_id, entry) for entry in rescued])
+        if rescued:
+            self._rescue.remove()
+        return epoch
+
+    def _own(self, batch_id: int) -> None:
+        with self._reading():
+            name = self._one("SELECT name FROM batches WHERE id = ?", batch_id)[0]
+        lock = OwnerLock(self.path.with_name(f"{self.path.name}.{batch_id}.lock"), name)
+        lock.take()
+        self._owned[batch_id] = lock
+
+    def release(self, batch_id: int) -> None:
+        lock = self._owned.pop(batch_id, None)
+        if lock is not None:
+            lock.give_back()
+
+    # -- jobs ------------------------------------------------------------------------------
+
+    def add(self, batch_id: int, items: Sequence[NewJob], now: float) -> Sequence[tuple[int, bool]]:
+        with self._writing() as db:
+            index: int = self._one("SELECT next_index FROM batches WHERE id = ?", batch_id)[0]
+            first, added = index, []
+            for item in items:
+                found = self._insert(db, batch_id, index, item, now)
+                index += found[1]
+                added.append(found)
+            db.execute("UPDATE batches SET next_index = ? WHERE id = ?", (index, batch_id))
+            self._count(db, batch_id, {JobStatus.PENDING: index - first})
+        return added
+
+    def _insert(
+        self, db: sqlite3.Connection, batch_id: int, index: int, item: NewJob, now: float
+    ) -> tuple[int, bool]:
+        metadata = dumps(dict(item.metadata)) if item.metadata else None
+        cursor = db.execute(
+            "INSERT OR IGNORE INTO jobs (batch, idx, identity, request, metadata, priority, status,"
+            " created) VALUES (?, ?, ?, ?, ?, ?, 'pending', ?)",
+            (batch_id, index, item.identity, item.stored, metadata, item.priority, now),
+        )
+        if cursor.rowcount and cursor.lastrowid is not None:
+            return cursor.lastrowid, True
+        sql = "SELECT id FROM jobs WHERE batch = ? AND identity = ?"
+        return self._one(sql, batch_id, item.identity)[0], False
+
+    def claim(self, batch_id: int, epoch: int, limit: int, now: float) -> Sequence[Job]:
+        with self._writing() as db:
+            rows = db.execute(
+                f"SELECT {schema.JOB_COLUMNS} FROM jobs WHERE batch = ? AND status = 'pending' AND"
+                " epoch != ? AND (not_before IS NULL OR not_before <= ?)"
+                " ORDER BY priority DESC, idx LIMIT ?",
+                (batch_id, epoch, now, limit),
+            ).fetchall()
+            ids = [(epoch, row[0]) for row in rows]
+            db.executemany("UPDATE jobs SET epoch = ? WHERE id = ?", ids)
+        return [schema.job_from(row).evolve(epoch=epoch) for row in rows]
+
+    def in_flight(self, batch_id: int, epoch: int) -> Sequence[Job]:
+        with self._writing() as db:
+            where = f"batch = ? AND status IN {_LIVE}"
+            db.execute(f"UPDATE jobs SET epoch = ? WHERE {where}", (epoch, batch_id))
+            sql = f"SELECT {schema.JOB_COLUMNS}, data FROM jobs LEFT JOIN results ON job = id"
+            rows = db.execute(f"{sql} WHERE {where} ORDER BY id", (batch_id,)).fetchall()
+        return [schema.job_from(row[:-1], row[-1]) for row in rows]
+
+    def next_due(self, batch_id: int, now: float) -> float | None:
+        with self._reading():
+            row = self._one(
+                "SELECT min(not_before) FROM jobs WHERE batch = ? AND status = 'pending'"
+                " AND not_before > 0 AND not_before > ?",
+                batch_id,
+                now,
+            )
+        due: float | None = row[0]
+        return due
+
+    def save(self, changes: Sequence[Change]) -> Saved:
+        power_safe = any(change.power_safe for change in changes)
+        with self._writing(power_safe=power_safe) as db:
+            values = [schema.update_values(change.job) for change in changes]
+            db.execute("SAVEPOINT jobs")
+            fenced: frozenset[int] = frozenset()
+            if db.executemany(schema.UPDATE_JOB, values).rowcount != len(values):
+                # Somebody is fenced; only one by one can tell who.
+                db.execute("ROLLBACK TO jobs")
+                done = [db.execute(schema.UPDATE_JOB, row).rowcount for row in values]
+                fenced = frozenset(i for i, count in enumerate(done) if not count)
+            written = [c for i, c in enumerate(changes) if i not in fenced] if fenced else changes
+            self._write_results(db, written)
+            self._settle(db, written)
+            lines = [(c.job.batch_id, entry) for c in changes for entry in c.entries]
+            first = self._journal(db, lines)
+        return Saved(fenced, first)
+
+    def _write_results(self, db: sqlite3.Connection, changes: Sequence[Change]) -> None:
+        rows = [(c.job.id, dump_result(c.job.result)) for c in changes if c.result and c.job.result]
+        if rows:
+            db.executemany("INSERT OR REPLACE INTO results (job, data) VALUES (?, ?)", rows)
+
+    def _settle(self, db: sqlite3.Connection, changes: Sequence[Change]) -> None:
+        """Keeps the counters that make counts and costs free of scans."""
+        moved: dict[int, Counter[JobStatus]] = {}
+        spent: dict[int, float] = {}
+        for change in changes:
+            job, before = change.job, change.before
+            if job.status is not before.status:
+                counter = moved.setdefault(job.batch_id, Counter())
+                counter[job.status] += 1
+                counter[before.status] -= 1
+            if job.cost is not None and job.cost != before.cost:
+                more = job.cost - (before.cost or 0.0)
+                spent[job.batch_id] = spent.get(job.batch_id, 0.0) + more
+        for batch_id, counter in moved.items():
+            self._count(db, batch_id, counter)
+        for batch_id, more in spent.items():
+            db.execute(
+                "UPDATE batches SET cost = coalesce(cost, 0) + ? WHERE id = ?", (more, batch_id)
+            )
+
+    def _count(self, db: sqlite3.Connection, batch_id: int, moved: Mapping[JobStatus, int]) -> None:
+        db.executemany(
+            "INSERT INTO counts (batch, status, n) VALUES (?, ?, ?)"
+            " ON CONFLICT (batch, status) DO UPDATE SET n = n + excluded.n",
+            [(batch_id, status, n) for status, n in moved.items() if n],
+        )
+
+    def rescue(self, changes: Sequence[Change]) -> None:
+        if self.shared:
+            self._rescue.write(changes)
+
+    def steer(self, job: Job, was: JobStatus, entry: Entry | None) -> bool:
+        with self._writing() as db:
+            if not db.execute(schema.STEER_JOB, schema.steer_values(job, was)).rowcount:
+                return False
+            if job.status is not was:
+                self._count(db, job.batch_id, {job.status: 1, was: -1})
+            if entry is not None:
+                self._journal(db, [(job.batch_id, entry)])
+        return True
+
+    def remove(self, job_id: int) -> bool:
+        with self._writing() as db:
+            where = "id = ? AND attempt = 0 AND status IN ('pending', 'paused')"
+            row = self._one(f"SELECT batch, status FROM jobs WHERE {where}", job_id)
+            if row is None:
+                return False
+            db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+            self._count(db, row[0], {JobStatus(row[1]): -1})
+        return True
+
+    def request_cancel(self, job_id: int, now: float) -> None:
+        with self._writing() as db:
+            db.execute("UPDATE jobs SET cancel_requested_at = ? WHERE id = ?", (now, job_id))
+
+    def cancel_requests(self, batch_id: int) -> Collection[int]:
+        with self._reading() as db:
+            rows = db.execute(
+                f"SELECT id FROM jobs WHERE batch = ? AND status IN {_LIVE}"
+                " AND cancel_requested_at IS NOT NULL",
+                (batch_id,),
+            ).fetchall()
+        return {row[0] for row in rows}
+
+    def get(self, job_id: int) -> Job | None:
+        return self._find("id = ?", job_id)
+
+    def find(self, batch_id: int, identity: str) -> Job | None:
+        return self._find("batch = ? AND identity = ?", batch_id, identity)
+
+    def _find(self, where: str, *values: Any) -> Job | None:
+        sql = f"SELECT {schema.JOB_COLUMNS}, data FROM jobs LEFT JOIN results ON job = id WHERE {where}"
+        with self._reading():
+            row = self._one(sql, *values)
+        return schema.job_from(row[:-1], row[-1]) if row else None
+
+    def jobs(
+        self, batch_id: int, statuses: Collection[JobStatus] | None = None, *, results: bool = False
+    ) -> Iterator[Job]:
+        join = "LEFT JOIN results ON job = id" if results else ""
+        data = "data" if results else "NULL"
+        wanted = ", ".join(f"'{status}'" for status in statuses or ())
+        only = f"AND status IN ({wanted})" if statuses is not None else ""
+        sql = (
+            f"SELECT {schema.JOB_COLUMNS}, {data} FROM jobs {join}"
+            f" WHERE batch = ? AND id > ? {only} ORDER BY id LIMIT {_PAGE}"
+        )
+        last = 0
+        while True:
+            with self._reading() as db:
+                rows = db.execute(sql, (batch_id, last)).fetchall()
+            for row in rows:
+                yield schema.job_from(row[:-1], row[-1])
+            if len(rows) < _PAGE:
+                return
+            last = rows[-1][0]
+
+    def result(self, job_id: int) -> JobResult | None:
+        with self._reading():
+            row = self._one("SELECT data FROM results WHERE job = ?", job_id)
+        return load_result(row[0]) if row else None
+
+    def counts(self, batch_id: int) -> Mapping[JobStatus, int]:
+        with self._reading() as db:
+            sql = "SELECT status, n FROM counts WHERE batch = ? AND n != 0"
+            rows = db.execute(sql, (batch_id,)).fetchall()
+        return {JobStatus(status): n for status, n in rows}
+
+    def cost(self, batch_id: int) -> float | None:
+        with self._reading():
+            row = self._one("SELECT cost FROM batches WHERE id = ?", batch_id)
+        return row[0] if row else None
+
+    def failures(self, batch_id: int) -> Sequence[Failures]:
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT coalesce(json_extract(error, '$.kind'), status) AS kind,"
+                " coalesce(json_extract(error, '$.message'), ''), json_extract(error, '$.remedy'),"
+                " count(*), min(id) FROM jobs WHERE batch = ? AND status IN ('failed', 'expired')"
+                " GROUP BY 1, 2 ORDER BY 4 DESC, 5",
+                (batch_id,),
+            ).fetchall()
+        return [Failures(*row) for row in rows]
+
+    # -- journal ---------------------------------------------------------------------------
+
+    def _journal(self, db: sqlite3.Connection, lines: Sequence[tuple[int, Entry]]) -> int:
+        first: int = self._one("SELECT coalesce(max(seq), 0) + 1 FROM journal")[0]
+        rows = [
+            schema.entry_row(batch_id, entry, first + offset)
+            for offset, (batch_id, entry) in enumerate(lines)
+        ]
+        db.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        return first
+
+    def append(self, batch_id: int, entries: Sequence[Entry]) -> int:
+        safe = any(entry.data and "handle" in entry.data for entry in entries)
+        with self._writing(power_safe=safe) as db:
+            return self._journal(db, [(batch_id, entry) for entry in entries])
+
+    def journal(self, batch_id: int, since: int = 0, limit: int = 1000) -> Sequence[Entry]:
+        sql = "SELECT seq, job, attempt, kind, at, data FROM journal WHERE seq > ? AND batch = ?"
+        with self._reading() as db:
+            rows = db.execute(f"{sql} ORDER BY seq LIMIT ?", (since, batch_id, limit)).fetchall()
+        return [schema.entry_from(row) for row in rows]
+
+    def attempts(self, job_id: int) -> Sequence[Attempt]:
+        sql = "SELECT seq, job, attempt, kind, at, data FROM journal WHERE job = ? ORDER BY seq"
+        with self._reading() as db:
+            owner = self._one(
+                "SELECT uid, idx FROM jobs JOIN batches ON batches.id = batch WHERE jobs.id = ?",
+                job_id,
+            )
+            rows = db.execute(sql, (job_id,)).fetchall()
+        if owner is None:
+            raise JobNotFoundError(f"there is no job {job_id}")
+        return attempts_from([schema.entry_from(row) for row in rows], *owner)
+
+    def evidence(self, job_id: int, attempt: int) -> Handle | None:
+        sql = (
+            "SELECT seq, job, attempt, kind, at, data FROM journal"
+            " WHERE job = ? AND kind = 'submitted' ORDER BY seq"
+        )
+        with self._reading() as db:
+            rows = db.execute(sql, (job_id,)).fetchall()
+        return handle_from([schema.entry_from(row) for row in rows], attempt)
+
+    # -- upkeep ----------------------------------------------------------------------------
+
+    def changed(self) -> object:
+        with self._reading():
+            return self._one("PRAGMA data_version")[0]
+
+    def prune(self, before: float) -> int:
+        over = (
+            "SELECT batch FROM jobs GROUP BY batch HAVING max(coalesce(completed, 9e99)) < ?"
+            " AND count(*) = sum(status IN ('completed', 'failed', 'expired', 'canceled'))"
+        )
+        with self._writing() as db:
+            gone = [row[0] for row in db.execute(over, (before,)).fetchall()]
+            count = 0
+            for batch_id in gone:
+                db.execute(
+                    "DELETE FROM results WHERE job IN (SELECT id FROM jobs WHERE batch = ?)",
+                    (batch_id,),
+                )
+                count += db.execute("DELETE FROM jobs WHERE batch = ?", (batch_id,)).rowcount
+                for table, column in (("journal", "batch"), ("counts", "batch"), ("batches", "id")):
+                    db.execute(f"DELETE FROM {table} WHERE {column} = ?", (batch_id,))
+        return count
+
+    def close(self) -> None:
+        for batch_id in list(self._owned):
+            self.release(batch_id)
+        with self._lock:
+            self._db.close()

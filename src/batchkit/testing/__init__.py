@@ -1,0 +1,34 @@
+"""Tools to test programs that embed batchkit, and implementations of its protocols.
+
+Everything here is a fake by name; nothing else in batchkit is.
+"""
+
+from __future__ import annotations
+
+from batchkit.testing._clock import FakeClock
+from batchkit.testing._provider import (
+    SCRIPTS,
+    AsyncFakeClient,
+    Crash,
+    CrashAt,
+    FakeClient,
+    FakeProvider,
+    Ledger,
+    RemoteJob,
+    content,
+    items,
+)
+
+__all__ = [
+    "AsyncFakeClient",
+    "content",
+    "Crash",
+    "CrashAt",
+    "FakeClient",
+    "FakeClock",
+    "FakeProvider",
+    "items",
+    "Ledger",
+    "RemoteJob",
+    "SCRIPTS",
+]
