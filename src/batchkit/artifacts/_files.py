@@ -84,6 +84,16 @@ def sync_folder(folder: Path) -> None:
             log.debug("%s cannot be synced: %s", folder, exc)
 
 
+def sync_file(path: Path) -> None:
+    """Makes what another program wrote safe against the loss of power."""
+    with writing(path):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
 def digest_file(path: Path) -> tuple[int, str]:
     """Size in bytes and SHA-256 of a file."""
     size, digest = 0, hashlib.sha256()

@@ -25,6 +25,8 @@ FAILED = "failed.jsonl"
 
 # A user and the query of a URL may be credentials; the rest of it tells people what it was.
 _SECRETS = re.compile(r"(?i)\b(https?://)(?:[^\s/?#@]*@)?([^\s?#\"'<>]*)(?:[?#][^\s\"'<>]*)?")
+# How an identity that the user chose starts; others are made of the request.
+_KEY = "key:"
 _RETRY = (JobStatus.FAILED, JobStatus.EXPIRED)
 
 
@@ -177,8 +179,8 @@ def input_row(job: Job) -> dict[str, Any]:
     # The default language may be another one next time.
     if (language := getattr(job.request, "language", None)) is not None:
         row["language"] = language
-    if job.identity != identity_of(stored):
-        row.setdefault("key", job.identity)
+    if job.identity.startswith(_KEY):
+        row.setdefault("key", job.identity.removeprefix(_KEY))
     if job.metadata:
         row.setdefault("metadata", dict(job.metadata))
     if job.priority:

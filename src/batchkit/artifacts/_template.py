@@ -146,8 +146,8 @@ class _Values:
         except (ValueError, OverflowError) as exc:
             if self.strict:
                 raise TemplateError(
-                    f"item {self.job.index + 1} ({self.job.title[:40]!r}): {value!r} does not fit"
-                    f" the format of {token} in the output template ({exc})"
+                    f"item {self.job.index + 1} ({self.job.title[:40]!r}): a value does not fit"
+                    f" {token} in the output template ({exc}): change one of them"
                 ) from exc
             log.warning("job %d: a value does not fit %s: %s", self.job.id, token, exc)
             return names.ABSENT
@@ -179,8 +179,12 @@ def _stem(job: Job) -> str:
     return title[: -len(found)] if found in MEDIA_EXTENSIONS else title
 
 
+def _key(job: Job) -> str:
+    return job.identity.removeprefix("key:")[:12]
+
+
 def _slug(job: Job) -> str:
-    return names.slugify(_stem(job)) or names.slugify(job.identity[:12]) or "item"
+    return names.slugify(_stem(job)) or names.slugify(_key(job)) or "item"
 
 
 def _kind(job: Job) -> str:
@@ -193,9 +197,9 @@ _FIELDS: dict[str, Callable[[_Values], Any]] = {
     "date": lambda v: datetime.fromtimestamp(v.job.created, UTC).date().isoformat(),
     "ext": lambda v: v.ext,
     "id": lambda v: v.job.id,
-    "identity": lambda v: v.job.identity[:12],
+    "identity": lambda v: _key(v.job),
     "index": lambda v: v.job.index + 1,
-    "key": lambda v: v.job.identity[:12],
+    "key": lambda v: _key(v.job),
     "kind": lambda v: _kind(v.job),
     "language": lambda v: getattr(v.job.request, "language", None),
     "model": lambda v: getattr(v.job.request, "model", None),

@@ -84,7 +84,9 @@ def _explained(where: str) -> Iterator[None]:
         problem, retryable = f"the connection broke ({type(exc).__name__})", True
     else:
         return
-    raise ClientError(f"{where} cannot be downloaded: {problem}", code="download", retryable=retryable)
+    raise ClientError(
+        f"{where} cannot be downloaded: {problem}", code="download", retryable=retryable
+    )
 
 
 def _named(exc: Exception) -> str:
@@ -97,7 +99,8 @@ def _check(response: httpx.Response, where: str) -> None:
         return
     if status in _GONE:
         raise ResultExpiredError(
-            f"{where} is gone: the server answers {status}; collect results sooner", code=str(status)
+            f"{where} is gone: the server answers {status}; collect results sooner",
+            code=str(status),
         )
     after = response.headers.get("Retry-After", "")
     raise ClientError(

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
-import itertools
-import logging
 import os
 import shutil
-import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import attrs
@@ -23,11 +18,10 @@ from batchkit._results import Artifact, JobResult, Output, Transcript
 from batchkit.artifacts import _files as files
 from batchkit.artifacts import _names as names
 from batchkit.artifacts import download
-from batchkit.artifacts._manifest import FAILED, MANIFEST, Manifest
+from batchkit.artifacts._delivery import Delivery
+from batchkit.artifacts._manifest import Manifest
 from batchkit.artifacts._template import DEFAULT_TEMPLATE, Template, ext_for
 from batchkit.artifacts.base import Fetched
-
-log = logging.getLogger("batchkit.artifacts")
 
 _FORMAT_TYPES = {
     "txt": "text/plain",
@@ -35,8 +29,6 @@ _FORMAT_TYPES = {
     "vtt": "text/vtt",
     "json": "application/json",
 }
-# Seconds by which a file's time may be coarser than the job's.
-_CLOCK_SLACK = 2.0
 
 
 def _as_formats(given: Iterable[str]) -> tuple[str, ...]:
@@ -63,15 +55,15 @@ class LocalFolder:
 
     A file gets its name only when it is whole, verified and safe against the loss of power. A name
     that is taken by other bytes is left alone: the new file gets a number. All methods may be
-    called from several threads. The ids of the points that *hook* hears of are
-    ``artifact:before-write``, ``artifact:before-rename`` and ``artifact:after-rename``.
+    called from several threads.
 
     Args:
         root: the folder; created when it is missing.
         template: names inside it, see :class:`Template`.
         formats: files that a transcript becomes: any of txt, srt, vtt, json.
         min_free_bytes: with less free space than that, :meth:`check` refuses to start.
-        hook: for tests: called at the points above with their names.
+        hook: for tests; called with ``artifact:before-write``, ``artifact:before-rename`` and
+            ``artifact:after-rename`` when these points are reached.
 
     Raises:
         TemplateError: the template cannot work.
@@ -80,19 +72,18 @@ class LocalFolder:
 
     root: Path = attrs.field(converter=_as_root)
     template: Template = attrs.field(
-        default=DEFAULT_TEMPLATE, converter=_as_template, kw_only=True
+        default=Template(DEFAULT_TEMPLATE), converter=_as_template, kw_only=True
     )
     formats: tuple[str, ...] = attrs.field(
         default=tuple(_FORMAT_TYPES), converter=_as_formats, kw_only=True
     )
     min_free_bytes: int = attrs.field(default=50_000_000, kw_only=True)
     hook: Callable[[str], None] | None = attrs.field(default=None, kw_only=True)
-    _manifest: Manifest = attrs.field(init=False)
+    _manifest: Manifest = attrs.field(
+        default=attrs.Factory(lambda self: Manifest(self.root), takes_self=True), init=False
+    )
     # Between seeing that a name is free and taking it.
     _naming: threading.Lock = attrs.field(factory=threading.Lock, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._manifest = Manifest(self.root)
 
     # -- before anything is paid ------------------------------------------------------------
 
@@ -180,7 +171,7 @@ class LocalFolder:
         if source is None:
             return ()
         ext = ext_for(output, _default_ext(job) if not output.role else "bin")
-        delivery = _Delivery(self, job, output, ext, output.media_type)
+        delivery = self._delivery(job, output, ext, output.media_type)
         if isinstance(source, Path):
             return (delivery.take_over(source),)
         return (delivery.save(source),)
@@ -191,11 +182,10 @@ class LocalFolder:
         from batchkit.artifacts.transcripts import FORMATS
 
         def written(name: str) -> Artifact:
-            # A text with half a surrogate pair was paid for like any other.
-            content = FORMATS[name](transcript).encode(errors="replace")
-            # What the provider declares is about its own file, not about these.
-            plain = attrs.evolve(output, size=None, sha256=None)
-            return _Delivery(self, job, plain, name, _FORMAT_TYPES[name]).save([content])
+            media_type = _FORMAT_TYPES[name]
+            delivery = self._delivery(job, output, name, media_type, may_be_empty=True)
+            # Half of a surrogate pair must not cost the rest of the text.
+            return delivery.save([FORMATS[name](transcript).encode(errors="replace")])
 
         return tuple(written(name) for name in self.formats)
 
@@ -211,28 +201,62 @@ class LocalFolder:
         files.make_folder(self.root, self.root)
         self._manifest.report(jobs)
 
-    # -- names ------------------------------------------------------------------------------
+    def _delivery(
+        self,
+        job: Job,
+        output: Output,
+        ext: str,
+        media_type: str | None,
+        *,
+        may_be_empty: bool = False,
+    ) -> Delivery:
+        return Delivery(
+            root=self.root,
+            template=self.template,
+            naming=self._naming,
+            reached=self._reached,
+            job=job,
+            output=output,
+            ext=ext,
+            media_type=media_type,
+            may_be_empty=may_be_empty,
+            # What the provider declares of a transcript is about a file of its own.
+            size=None if may_be_empty else output.size,
+            sha256=None if may_be_empty else output.sha256,
+        )
 
-    def path_for(self, job: Job, ext: str, role: str, number: int = 1) -> Path:
-        """Where an output belongs; from 2, *number* is the one after names that are taken."""
-        return self.root / self.template.render(job, ext=ext, role=role, number=number)
-
-    def place(self, candidates: Iterator[Path], content: Content, move: Callable[[Path], None]) -> Path:
-        """Calls *move* with the first name that is free, or that holds these very bytes."""
-        with self._naming:
-            wanted = next(candidates)
-            for path in itertools.chain([wanted], candidates):
-                if self._is_free(path) or files.same_bytes(path, content.size, content.sha256):
-                    break
-            move(path)
-        if path != wanted:
-            log.warning("%s holds something else and was left alone: see %s", wanted, path)
-        return path
-
-    def _is_free(self, path: Path) -> bool:
-        return not os.path.lexists(path) and path not in (self.root / MANIFEST, self.root / FAILED)
-
-    def reached(self, point: str) -> None:
-        """Tells the hook."""
+    def _reached(self, point: str) -> None:
         if self.hook is not None:
             self.hook(f"artifact:{point}")
+
+
+def _default_ext(job: Job) -> str:
+    return "mp4" if isinstance(job.request, GenerateVideo) else "bin"
+
+
+def _source(output: Output, data: Fetched | None) -> Path | Iterable[bytes] | None:
+    """Where the bytes come from; ``None`` when there is nothing to write."""
+    if data is not None:
+        return _fetched(data)
+    if output.data is not None:
+        return [output.data]
+    if output.path is not None:
+        return Path(output.path)
+    if output.url is not None:
+        return download.stream(output.url)
+    if output.ref is not None:
+        raise ClientError("the output has to be fetched: give the client a fetch method")
+    return None
+
+
+def _fetched(data: object) -> Path | Iterable[bytes]:
+    """What a client's ``fetch`` returned, which no type checker has seen."""
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return [bytes(data)]
+    if isinstance(data, Path):
+        return data
+    if isinstance(data, Iterable) and not isinstance(data, str):
+        return data
+    raise ClientError(
+        f"fetch returned {type(data).__name__}: let it return bytes, a Path, or pieces of bytes"
+    )

@@ -49,7 +49,7 @@ class FasterWhisperClient:
 
     A model is loaded at its first use, once, for all threads. Of calls made at the same time,
     *num_workers* run the model and the others wait, as CTranslate2 says of ``inter_threads``:
-    https://opennmt.net/CTranslate2/parallel.html. An hour of sound takes about 600 MB of memory.
+    https://opennmt.net/CTranslate2/parallel.html. Each call takes some 3 GB per hour of sound.
 
     Args:
         model: a name that faster-whisper knows (``"base"``), a folder with a CTranslate2 model,

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import attrs
+from anyio.abc import TaskGroup
 
 from batchkit._config import Control
 from batchkit._engine import DONE, Engine
-from batchkit._errors import MissingExtraError, UsageError
-from batchkit.executors._calls import TaskCalls
+from batchkit._errors import MissingExtraError
+from batchkit.executors._calls import AsyncioCalls, TrioCalls
 from batchkit.executors._threads import thread_calls
 
 
@@ -46,7 +48,7 @@ class LoopBell:
 
 def _threadsafe_scheduler() -> Callable[[Callable[[], None]], Any]:
     """How the running loop is told from outside to call something."""
-    if anyio.get_cancelled_exc_class().__module__.startswith("trio"):
+    if _on_trio():
         import trio.lowlevel  # noqa: PLC0415 - only where trio runs already
 
         return trio.lowlevel.current_trio_token().run_sync_soon
@@ -111,7 +113,7 @@ class AnyioExecutor:
         # the same failure arrives bare.
         bell = LoopBell()
         async with anyio.create_task_group() as group:
-            calls = TaskCalls(group, thread_calls(engine.client, None))
+            calls = _calls(engine, group)
             engine.calls, engine.scheduler.bell = calls, bell.ring
             try:
                 await _turns(engine, bell)
@@ -125,7 +127,17 @@ class AnyioExecutor:
                 failure.append(exc)
             finally:
                 engine.scheduler.bell = _nobody
-                calls.close()
+                with anyio.CancelScope(shield=True):
+                    await calls.close()
+
+
+def _calls(engine: Engine, group: TaskGroup) -> AsyncioCalls | TrioCalls:
+    threads = thread_calls(engine.client, None)
+    return TrioCalls(group, threads) if _on_trio() else AsyncioCalls(threads)
+
+
+def _on_trio() -> bool:
+    return anyio.get_cancelled_exc_class().__module__.startswith("trio")
 
 
 async def _turns(engine: Engine, bell: LoopBell) -> None:

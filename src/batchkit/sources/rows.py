@@ -63,7 +63,8 @@ def to_request(
         the request, its metadata, its key or ``None``, and its priority.
 
     Raises:
-        UsageError: a field is missing, empty, or not what it should be.
+        UsageError: a field is missing, or not what it should be. An empty prompt passes, to be
+            left out.
     """
     if isinstance(row, Request):
         return row, {}, None, 0
@@ -167,11 +168,14 @@ def _typed_fields(cls: type[Request], given: Mapping[str, Any], where: str) -> d
         for name, value in given.items()
         if name in known and value is not None
     }
-    for field in attrs.fields(cls):
-        if field.default is attrs.NOTHING and field.name not in fields:
-            raise _wrong(where, f"{field.name} is missing: a {cls.kind} request needs it")
-        if field.default is attrs.NOTHING and _is_blank(fields[field.name]):
-            raise _wrong(where, f"{field.name} is empty: write one, or leave the row out")
+    # An empty prompt in a list is for the caller to leave out. In a file, the rest of its row says
+    # that something was meant.
+    may_be_blank = cls is requests.GenerateVideo and not where
+    for name in (field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING):
+        if name not in fields:
+            raise _wrong(where, f"{name} is missing: a {cls.kind} request needs it")
+        if _is_blank(fields[name]) and not may_be_blank:
+            raise _wrong(where, f"{name} is empty: write one, or leave the row out")
     return fields
 
 

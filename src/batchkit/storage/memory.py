@@ -12,6 +12,7 @@ import attrs
 
 from batchkit._config import Batch, Control
 from batchkit._errors import BatchBusyError, JobNotFoundError
+from batchkit._events import JobSubmitted
 from batchkit._jobs import IN_FLIGHT, TERMINAL, Attempt, Handle, Job, JobStatus, count_by_status
 from batchkit._results import JobResult
 from batchkit.storage._journal import attempts_from, handle_from
@@ -34,7 +35,8 @@ class _Shelf:
     # (-priority, index); entries that no longer hold are dropped when they surface.
     queue: list[tuple[int, int]] = attrs.field(factory=list)
     later: list[tuple[float, int]] = attrs.field(factory=list)
-    journal: dict[int, list[Entry]] = attrs.field(factory=dict)
+    # Attempts and evidence are read from the log; only handles are looked up often.
+    handles: dict[int, list[Entry]] = attrs.field(factory=dict)
 
     def enqueue(self, job: Job) -> None:
         if job.not_before is None:
@@ -289,7 +291,8 @@ class MemoryStorage:
 
     def _note(self, shelf: _Shelf, entry: Entry) -> None:
         self._log.append((shelf.batch.id, entry))
-        shelf.journal.setdefault(entry.job_id, []).append(entry)
+        if entry.kind == JobSubmitted.kind:
+            shelf.handles.setdefault(entry.job_id, []).append(entry)
 
     def append(self, batch_id: int, entries: Sequence[Entry]) -> int:
         with self._lock:
@@ -313,11 +316,12 @@ class MemoryStorage:
         if job is None:
             raise JobNotFoundError(f"there is no job {job_id}")
         shelf = self._of_job[job_id][0]
-        return attempts_from(shelf.journal.get(job_id, []), shelf.batch.uid, job.index)
+        lines = [entry for _, entry in self._log if entry.job_id == job_id]
+        return attempts_from(lines, shelf.batch.uid, job.index)
 
     def evidence(self, job_id: int, attempt: int) -> Handle | None:
         shelf = self._of_job[job_id][0]
-        return handle_from(shelf.journal.get(job_id, []), attempt)
+        return handle_from(shelf.handles.get(job_id, []), attempt)
 
     # -- upkeep ----------------------------------------------------------------------------
 

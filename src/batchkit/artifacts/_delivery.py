@@ -1,0 +1,195 @@
+"""One file on its way into an output folder."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import attrs
+
+from batchkit._errors import ClientError
+from batchkit._jobs import Job
+from batchkit._results import Artifact, Output
+from batchkit.artifacts import _files as files
+from batchkit.artifacts._manifest import FAILED, MANIFEST
+from batchkit.artifacts._template import Template, ext_for
+
+log = logging.getLogger("batchkit.artifacts")
+
+# Seconds by which a file's time may be coarser than the job's.
+_CLOCK_SLACK = 2.0
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Delivery:
+    """What is known of a file before its bytes are: where it belongs, and what it has to be.
+
+    Attributes:
+        root: the output folder.
+        template: names inside it.
+        naming: held between seeing that a name is free and taking it.
+        reached: told of each point that tests inject crashes at.
+        job, output: what is delivered.
+        ext: file extension, without the dot.
+        media_type: as ``"video/mp4"``.
+        size, sha256: as the provider declared them, or ``None``.
+        may_be_empty: a transcript of silence is.
+    """
+
+    root: Path
+    template: Template
+    naming: threading.Lock
+    reached: Callable[[str], None]
+    job: Job
+    output: Output
+    ext: str
+    media_type: str | None
+    size: int | None = None
+    sha256: str | None = None
+    may_be_empty: bool = False
+
+    def save(self, chunks: Iterable[bytes]) -> Artifact:
+        """Writes these bytes; closes what they come from.
+
+        Raises:
+            StorageFullError: the disk refuses.
+            ClientError: they are not what was declared.
+        """
+        target = next(self._paths())
+        with contextlib.ExitStack() as stack:
+            if (close := getattr(chunks, "close", None)) is not None:
+                stack.callback(close)
+            files.make_folder(target.parent, self.root)
+            self.reached("before-write")
+            part = stack.enter_context(files.Part.create(target))
+            self._fill(part, chunks)
+            self._verify(part.size, part.sha256)
+            part.sync()
+            self.reached("before-rename")
+            path = self._place(part.size, part.sha256, part.publish)
+        return self._delivered(path, part.size, part.sha256)
+
+    def take_over(self, source: Path) -> Artifact:
+        """Moves a file here; it is copied and removed when it cannot be moved.
+
+        Raises:
+            StorageFullError: the disk refuses.
+            ClientError: it is gone, unreadable, or not what was declared.
+        """
+        if not os.path.lexists(source):
+            return self._recovered(source)
+        try:
+            size, sha256 = files.digest_file(source)
+        except OSError as exc:
+            raise ClientError(
+                f"{source}, which the client wrote, cannot be read ({exc.strerror})", code="path"
+            ) from exc
+        self._verify(size, sha256)
+        # A link would be moved without what it leads to.
+        moved = None if source.is_symlink() else self._move(source, size, sha256)
+        if moved is not None:
+            return self._delivered(moved, size, sha256)
+        artifact = self.save(files.read_chunks(source))
+        files.remove(source)
+        return artifact
+
+    # -- content ----------------------------------------------------------------------------
+
+    def _fill(self, part: files.Part, chunks: Iterable[bytes]) -> None:
+        for chunk in chunks:
+            if not isinstance(chunk, (bytes, bytearray, memoryview)):
+                raise ClientError(f"fetch gave {type(chunk).__name__}: let it give pieces of bytes")
+            part.write(chunk)
+            if self.size is not None and part.size > self.size:
+                # Not read to its end, which may never come.
+                raise self._incomplete(f"has more than the {self.size} bytes that were declared")
+
+    def _verify(self, size: int, sha256: str) -> None:
+        if not size and not self.may_be_empty:
+            raise self._incomplete("is empty")
+        if self.size is not None and size != self.size:
+            raise self._incomplete(f"has {size} bytes and {self.size} were declared")
+        if not self._is_declared(sha256):
+            raise self._incomplete("does not have the SHA-256 that was declared")
+
+    def _is_declared(self, sha256: str) -> bool:
+        return self.sha256 is None or sha256 == self.sha256.strip().lower()
+
+    def _incomplete(self, what: str) -> ClientError:
+        name = next(self._paths()).name
+        return ClientError(
+            f"the result for {name} {what}: it is fetched again", code="incomplete", retryable=True
+        )
+
+    # -- name -------------------------------------------------------------------------------
+
+    def _paths(self) -> Iterator[Path]:
+        """Where it belongs, and the numbered names to use while that is taken."""
+        for number in itertools.count(self._position()):
+            name = self.template.render(
+                self.job, ext=self.ext, role=self.output.role, number=number
+            )
+            yield self.root / name
+
+    def _position(self) -> int:
+        """From 1, among the job's outputs that would have the same name."""
+        outputs = self.job.result.outputs if self.job.result is not None else ()
+        before = list(itertools.takewhile(lambda other: other != self.output, outputs))
+        if len(before) == len(outputs):
+            return 1
+        mine = (self.output.role, ext_for(self.output))
+        return 1 + sum((other.role, ext_for(other)) == mine for other in before)
+
+    def _place(self, size: int, sha256: str, move: Callable[[Path], object]) -> Path:
+        """Calls *move* with the first name that is free, or that holds these very bytes."""
+        wanted = next(self._paths())
+        with self.naming:
+            path = next(p for p in self._paths() if self._may_take(p, size, sha256))
+            move(path)
+        if path != wanted:
+            log.warning("%s holds something else and was left alone: see %s", wanted, path.name)
+        return path
+
+    def _may_take(self, path: Path, size: int, sha256: str) -> bool:
+        if path in (self.root / MANIFEST, self.root / FAILED):
+            return False
+        return not os.path.lexists(path) or files.same_bytes(path, size, sha256)
+
+    def _move(self, source: Path, size: int, sha256: str) -> Path | None:
+        files.make_folder(next(self._paths()).parent, self.root)
+        self.reached("before-write")
+        files.sync_file(source)
+        self.reached("before-rename")
+        try:
+            return self._place(size, sha256, source.replace)
+        except OSError as exc:
+            # Another disk, or a folder that lets nothing go. Copying tells which.
+            log.debug("%s is copied, for it cannot be moved: %s", source, exc)
+            return None
+
+    def _delivered(self, path: Path, size: int, sha256: str) -> Artifact:
+        self.reached("after-rename")
+        files.sync_folder(path.parent)
+        return Artifact(
+            path=path, size=size, sha256=sha256, media_type=self.media_type, role=self.output.role
+        )
+
+    def _recovered(self, source: Path) -> Artifact:
+        """After a crash between the move and its record, the file is where it belongs already."""
+        for path in itertools.takewhile(Path.is_file, self._paths()):
+            made = path.stat().st_mtime
+            size, sha256 = files.digest_file(path)
+            is_recent = made >= (self.job.started or 0.0) - _CLOCK_SLACK
+            if is_recent and self.size in (None, size) and self._is_declared(sha256):
+                log.warning("%s is gone; %s is taken for it", source, path)
+                return self._delivered(path, size, sha256)
+        raise ClientError(
+            f"{source}, which the client wrote, is gone: let it write where nothing is tidied up"
+            " before the batch ends",
+            code="path",
+        )

@@ -1,0 +1,48 @@
+"""Fixtures that every behavioural test shares: all executors, all storages, a clock that jumps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchkit import BatchRunner
+from batchkit.storage import MemoryStorage, SQLiteStorage, Storage
+from batchkit.testing import FakeClock
+
+EXECUTORS = ("sequential", "threads", "asyncio", "trio")
+STORAGES = ("memory", "sqlite")
+
+MakeRunner = Callable[..., BatchRunner]
+
+
+@pytest.fixture(params=EXECUTORS)
+def executor(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=STORAGES)
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
+    made: Storage = (
+        MemoryStorage() if request.param == "memory" else SQLiteStorage(tmp_path / "batch.db")
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def make_runner(clock: FakeClock) -> MakeRunner:
+    """A runner in memory, on the fake clock, without delays, unless the test says otherwise."""
+
+    def make(client: object, **options: Any) -> BatchRunner:
+        defaults: dict[str, Any] = {"storage": MemoryStorage(), "clock": clock, "delay": 0}
+        return BatchRunner(client, **{**defaults, **options})
+
+    return make
