@@ -24,7 +24,6 @@ class Call:
         deliver: called once with the call itself, from any thread, when it has an outcome.
         cancel: set by an executor that can end it early.
         done: whether there is an outcome.
-        abandoned: its flow no longer waits for it.
     """
 
     method: Method
@@ -36,7 +35,6 @@ class Call:
     value: Any = None
     error: BaseException | None = None
     done: bool = False
-    abandoned: bool = False
 
     def execute(self) -> None:
         """Calls a plain method here and now, and keeps whatever comes of it."""

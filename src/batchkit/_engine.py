@@ -9,37 +9,37 @@ thread: only calls of the client run elsewhere.
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
-from typing import Any, Final
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import Final
 
 import attrs
 
 from batchkit import _flow
-from batchkit._calls import Call, Calls, Clock
-from batchkit._codec import plain_error, plain_handle
-from batchkit._config import BatchConfig, Control
+from batchkit._calls import Call
+from batchkit._codec import plain_handle
+from batchkit._config import Control
 from batchkit._context import WorkCanceledError, progress_sink
-from batchkit._dispatch import CONTROL_INTERVAL, Dispatcher
+from batchkit._dispatch import CONTROL_INTERVAL
+from batchkit._engine_io import FlowIO, Uncancellable
 from batchkit._errors import StorageError
-from batchkit._events import Event, JobProgress, JobSubmitted
-from batchkit._io import CallTimeoutError, FencedError, Lane, Park
-from batchkit._jobs import IN_FLIGHT, Handle, Job, JobStatus, submit_key
-from batchkit._results import JobResult
+from batchkit._events import JobSubmitted
+from batchkit._io import FencedError, Park
+from batchkit._jobs import IN_FLIGHT, Handle, Job, JobStatus
 from batchkit._scheduler import Scheduler, Task
-from batchkit.artifacts.base import ArtifactStore
-from batchkit.clients.base import Accepted, BoundClient, Method
+from batchkit.clients.base import Accepted, Method
 from batchkit.storage._journal import make_event
-from batchkit.storage.base import Change, Entry, Storage
+from batchkit.storage.base import Change, Entry
 
 log = logging.getLogger("batchkit.engine")
 
 #: What :meth:`Engine.turn` answers when the run is over.
 DONE: Final = -1.0
 #: A turn goes back to its executor after this many seconds, so that an event loop can breathe.
-TURN_SECONDS = 0.02
+TURN_SECONDS = 0.01
+
+#: A run that is otherwise over waits this long for submissions that missed their time-out.
+LATE_ANSWER_SECONDS = 30.0
 
 _COMMIT: Final = Park()
 #: No job has this id: posting it wakes the executor and no flow.
@@ -50,48 +50,21 @@ _UNGUARDED: Final = nullcontext()
 
 
 @attrs.define(eq=False, kw_only=True)
-class Engine:
-    """One run of one batch.
+class Engine(FlowIO):
+    """One run of one batch: :class:`~batchkit._engine_io.FlowIO`, and the wheel that turns it.
 
-    Args:
-        client: who does the work.
-        config: how.
-        storage: where the records are.
-        dispatcher: who goes next.
-        clock: the time.
-        uniform: draws from 0 to 1.
-        tell: takes every event that somebody listens to.
-        listens: whether anybody listens to an event class.
-        artifacts: where results are delivered; ``None`` delivers nothing.
-        hook: called at every point at which dying is interesting; tests raise there.
+    Attributes:
+        ended_jobs: jobs that ended in this run.
     """
 
-    client: BoundClient
-    config: BatchConfig
-    storage: Storage
-    dispatcher: Dispatcher
-    clock: Clock
-    uniform: Callable[[], float]
-    tell: Callable[[Event], None]
-    listens: Callable[[type[Event]], bool]
-    artifacts: ArtifactStore | None = None
-    hook: Callable[[str], None] | None = None
-    calls: Calls | None = None
-    calls_in_flight: int = 0
     ended_jobs: int = 0
-    live: dict[int, Job] = attrs.field(factory=dict)
-    scheduler: Scheduler = attrs.field(init=False)
-    _group: list[Change] = attrs.field(factory=list)
-    _waiting: list[Task] = attrs.field(factory=list)
     _failure: BaseException | None = None
-    _late: deque[Call] = attrs.field(factory=deque)
     _attached: bool = False
     _closed: bool = False
-    _guard: _Uncancellable = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.scheduler = Scheduler(self._flow_ended)
-        self._guard = _Uncancellable(self.scheduler)
+        self.guard = Uncancellable(self.scheduler)
 
     # -- the wheel ---------------------------------------------------------------------------
 
@@ -120,7 +93,7 @@ class Engine:
                 break
             while ready:
                 scheduler.step(ready.popleft())
-            if self._group:
+            if self.group:
                 self._commit()
             if dispatcher.control is Control.ABORTING:
                 scheduler.drop_uncritical()
@@ -130,6 +103,8 @@ class Engine:
             scheduler.drop_uncritical()
         if not dispatcher.finished:
             return _earliest(scheduler.next_due(), dispatcher.next_look())
+        if self.overdue and self.clock.monotonic() < self.overdue_until:
+            return self.overdue_until
         if self._closing():
             return start if ready else scheduler.next_due()
         dispatcher.over = True
@@ -213,58 +188,53 @@ class Engine:
 
     def _take_late(self) -> None:
         """A submission answered after its time-out: that is evidence, and the job goes on."""
-        while self._late:
-            call = self._late.popleft()
-            if call.method is self.client.submit and isinstance(call.value, Accepted):
-                job: Job = call.args[0]
-                handle = {"handle": plain_handle(call.value.handle)}
-                entry = Entry(JobSubmitted.kind, self.clock.time(), job.id, job.attempt, handle)
-                self.storage.append(job.batch_id, [entry])
-                now = self.storage.get(job.id)
-                if now is not None and now.status is JobStatus.UNCERTAIN:
-                    self._start(now)
+        strays = self.scheduler.strays
+        while strays:
+            call = strays.popleft()
+            if not isinstance(call, Call) or call not in self.overdue:
+                continue
+            self.overdue.discard(call)
+            if isinstance(call.value, Accepted):
+                self._believe(call.args[0], call.value.handle)
 
-    # -- IO: what flows await ----------------------------------------------------------------
+    def _believe(self, job: Job, handle: Handle) -> None:
+        data = {"handle": plain_handle(handle)}
+        entry = Entry(JobSubmitted.kind, self.clock.time(), job.id, job.attempt, data)
+        self.storage.append(job.batch_id, [entry])
+        now = self.storage.get(job.id)
+        if now is not None and now.status is JobStatus.UNCERTAIN:
+            self._start(now)
 
-    def now(self) -> float:
-        return self.clock.time()
-
-    def submit_key(self, job: Job) -> str:
-        return submit_key(self.dispatcher.batch.uid, job.index, job.attempt)
-
-    async def save(
-        self, job: Job, *told: type[Event], power_safe: bool = False, result: bool = False
-    ) -> Job:
-        task = self.scheduler.current
-        assert task is not None
-        now = self.clock.time()
-        entries = [Entry(cls.kind, now, job.id, job.attempt, _facts(cls, job)) for cls in told]
-        self._group.append(Change(job, task.job, entries, power_safe, result, told))
-        self._waiting.append(task)
-        task.job = job
-        await _COMMIT
-        if task.fenced:
-            raise FencedError(job.id)
-        return job
+    # -- saving ------------------------------------------------------------------------------
 
     def _commit(self) -> None:
-        group, waiting = self._group, self._waiting
-        self._group, self._waiting = [], []
-        self._at("save:before")
-        try:
-            if self._failure is None:
+        """Makes a turn's saves safe in one transaction; their flows go on with the next step."""
+        group, waiting = self.group, self.waiting
+        self.group, self.waiting = [], []
+        self.at("save:before")
+        if self._failure is not None:
+            self._rescue(group)
+        else:
+            try:
                 saved = self.storage.save(group)
+            except StorageError as exc:
+                log.error("saving failed; nothing more is submitted: %s", exc)
+                self._rescue(group)
+                self._fail(exc)
+            else:
                 for position in saved.fenced:
                     waiting[position].fenced = True
                 self._told(group, saved.first_seq)
-            else:
-                self.storage.rescue(group)
-        except StorageError as exc:
-            log.error("saving failed; no more submissions: %s", exc)
-            self.storage.rescue(group)
-            self._fail(exc)
-        self._at("save:after")
+        self.at("save:after")
         self.scheduler.ready.extend(waiting)
+
+    def _rescue(self, group: list[Change]) -> None:
+        try:
+            self.storage.rescue(group)
+        except OSError as exc:
+            # The last resort is the log: these handles exist nowhere else.
+            handles = {c.job.id: c.job.handle.id for c in group if c.job.handle is not None}
+            log.critical("handles could not be written (%s); keep them: %s", exc, handles)
 
     def _told(self, group: Iterable[Change], seq: int) -> None:
         """After a commit: bookkeeping, then the events that it made true."""
@@ -280,102 +250,6 @@ class Engine:
                 if self.listens(cls):
                     self.tell(make_event(cls, entry, job.batch_id, job, seq))
                 seq += 1
-
-    async def call(
-        self, method: Method, *args: Any, lane: Lane = "call", timeout: float | None = None
-    ) -> Any:
-        task = self.scheduler.current
-        assert task is not None and self.calls is not None
-        name = getattr(method.fn, "__name__", "call")
-        self._at(f"{name}:before")
-        call = Call(method, args, lane, task.context.copy(), self._delivered)
-        if not self.calls.start(call):
-            await self._outcome(call, timeout)
-        self._at(f"{name}:after")
-        if not call.done:
-            self._abandon(call, task)
-            raise CallTimeoutError(f"{name} took longer than {timeout:g} s")
-        try:
-            return call.outcome()
-        except WorkCanceledError:
-            if self.dispatcher.control is Control.ABORTING:
-                raise FencedError(task.key) from None
-            raise
-
-    async def _outcome(self, call: Call, timeout: float | None) -> None:
-        self.calls_in_flight += 1
-        try:
-            await Park(None if timeout is None else self.clock.monotonic() + timeout, call)
-        finally:
-            self.calls_in_flight -= 1
-
-    def _delivered(self, call: Call) -> None:
-        if call.abandoned:
-            self._late.append(call)
-            self.scheduler.post(_NOBODY)
-        else:
-            self.scheduler.post(call)
-
-    def _abandon(self, call: Call, task: Task) -> None:
-        call.abandoned = True
-        if call.cancel is not None and not task.critical:
-            call.cancel()
-
-    async def sleep(self, job: Job, seconds: float) -> None:
-        await Park(self.clock.monotonic() + seconds, job.id)
-
-    def uncancellable(self) -> AbstractContextManager[None]:
-        # Free work is left at any moment: its next run repeats it.
-        return _UNGUARDED if self.client.free else self._guard
-
-    def cancel_requested(self, job: Job) -> bool:
-        return job.id in self.dispatcher.cancels
-
-    async def evidence(self, job: Job) -> Handle | None:
-        return self.storage.evidence(job.id, job.attempt)
-
-    def watch(self, job: Job) -> None:
-        self.live[job.id] = job
-        if self.listens(JobProgress):
-            now, batch = self.clock.time(), job.batch_id
-            self.tell(JobProgress(at=now, batch_id=batch, job=job, attempt=job.attempt))
-
-    async def existing(self, job: Job) -> JobResult | None:
-        if self.artifacts is None:
-            return None
-        found: JobResult | None = await self.call(
-            Method(self.artifacts.existing), job, lane="collect"
-        )
-        return found
-
-    def must_collect(self, job: Job) -> bool:
-        return self.artifacts is not None and bool(job.result and job.result.outputs)
-
-    async def collect(self, job: Job) -> Job:
-        assert job.result is not None
-        if self.artifacts is None:
-            return job
-        collected = []
-        for output in job.result.outputs:
-            data = None
-            if self.client.fetch is not None and (output.ref or output.url):
-                data = await self.call(self.client.fetch, job, output, lane="collect")
-            write = Method(self.artifacts.write)
-            collected += await self.call(write, job, output, data, lane="collect")
-        return job.evolve(result=attrs.evolve(job.result, artifacts=tuple(collected)))
-
-    def pause_batch(self, reason: str) -> None:
-        log.warning("the batch is paused: %s", reason)
-        self.dispatcher.pause(reason)
-
-    def cool_down(self, seconds: float) -> None:
-        self.dispatcher.pacer.cool_down(self.clock.monotonic() + seconds)
-
-    # -- small things ------------------------------------------------------------------------
-
-    def _at(self, point: str) -> None:
-        if self.hook is not None:
-            self.hook(point)
 
     def report(self, job_id: int, fraction: float) -> None:
         """Takes progress from local work, on whichever thread that runs."""
@@ -398,35 +272,6 @@ class _Sink:
 
     def __call__(self, fraction: float) -> None:
         self.engine.report(self.job_id, fraction)
-
-
-class _Uncancellable:
-    """Marks the current task critical. One object for all: it keeps no state of its own."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-
-    def __enter__(self) -> None:
-        assert self._scheduler.current is not None
-        self._scheduler.current.critical += 1
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._scheduler.current is not None:
-            self._scheduler.current.critical -= 1
-
-
-def _facts(cls: type[Event], job: Job) -> dict[str, Any] | None:
-    """What the journal keeps beside the event's name."""
-    if cls is JobSubmitted and job.handle is not None:
-        return {"handle": plain_handle(job.handle)}
-    if job.error is not None and cls is not JobSubmitted:
-        return {"error": plain_error(job.error)}
-    return None
 
 
 def _earliest(*times: float | None) -> float | None:

@@ -42,6 +42,81 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "the submission may have been accepted; check with the provider before repeating",
     ),
     "in_seconds": ("em cerca de {0:.0f} s", "in about {0:.0f} s"),
+    "state_idle": ("Preparando", "Preparing"),
+    "state_running": ("Executando", "Running"),
+    "state_paused": ("Pausado", "Paused"),
+    "state_stopping": ("Encerrando", "Stopping"),
+    "poll_errors": ("{0} consultas falharam", "{0} status queries failed"),
+    "more_active": ("… e mais {0} em andamento", "… and {0} more in progress"),
+    "more_causes": ("… e mais {0} causas", "… and {0} more causes"),
+    "done_partial": ("Parcial: ainda há itens na fila", "Partly done: jobs are still queued"),
+    "status_queued": ("Em aberto", "Not finished"),
+    "completed_of": ("{0} de {1} itens concluídos", "{0} of {1} jobs completed"),
+    "in_time": ("em {0}", "in {0}"),
+    "batch": ("lote", "batch"),
+    "remedy": ("o que fazer", "remedy"),
+    "example": ("exemplo: item {0}, {1}", "example: item {0}, {1}"),
+    "results_in": ("Resultados em", "Results in"),
+    "to_retry": ("Tentar de novo os que falharam", "Try the failed ones again"),
+    "to_resume": ("Continuar", "Go on"),
+    "to_resume_program": (
+        "execute o mesmo programa outra vez",
+        "run the same program again",
+    ),
+    "to_see_held": ("Ver os itens retidos", "See the jobs that are held"),
+    "to_see_uncertain": ("Ver os itens incertos", "See the uncertain jobs"),
+    "paused_because": ("Pausado: {0}", "Paused: {0}"),
+    "stopped_because": ("Motivo: {0}", "Cause: {0}"),
+    "callback_errors": (
+        "{0} chamadas do programa falharam; veja o registro (log)",
+        "{0} callbacks raised; see the log",
+    ),
+    "warning": ("Aviso", "Warning"),
+    "error": ("Erro", "Error"),
+    "interrupt_1": (
+        "encerrando: os itens em andamento terminam primeiro (Ctrl-C de novo para sair já)",
+        "stopping: jobs in flight will end first (Ctrl-C again to leave now)",
+    ),
+    "interrupt_2": (
+        "saindo: só se espera o que está sendo enviado (Ctrl-C de novo para abandonar)",
+        "leaving: only submissions on their way are waited for (Ctrl-C again to give up)",
+    ),
+    "interrupt_3": (
+        "abandonado: a próxima execução lista como incerto o que estava sendo enviado",
+        "gave up: submissions on their way are listed as uncertain by the next run",
+    ),
+    "interrupted": (
+        "Interrompido. O mesmo comando continua de onde parou.",
+        "Interrupted. The same command goes on from here.",
+    ),
+    "added": (
+        "Lote {0}: {1} itens novos, {2} já conhecidos",
+        "Batch {0}: {1} new jobs, {2} known already",
+    ),
+    "english_model": (
+        "Modelo {0}: só entende inglês. Para outro idioma: --model base (baixa o modelo uma vez)",
+        "Model {0}: understands English only. For other languages: --model base (downloads it once)",
+    ),
+    "taken_up": ("{0} itens voltaram para a fila", "{0} jobs are queued again"),
+    "runs_elsewhere": (
+        "O lote continua no processo que o executa.",
+        "The batch goes on in the process that runs it.",
+    ),
+    "pause_said": (
+        "Lote {0} pausado: nada novo é enviado. Para continuar: {1}",
+        "Batch {0} is paused: nothing new is submitted. To go on: {1}",
+    ),
+    "stop_said": (
+        "Lote {0}: quem o executa termina os itens em andamento e sai",
+        "Batch {0}: whoever runs it lets jobs in flight end, and leaves",
+    ),
+    "stop_now_said": (
+        "Lote {0}: quem o executa sai assim que possível",
+        "Batch {0}: whoever runs it leaves as soon as possible",
+    ),
+    "pruned": ("{0} itens apagados do banco; arquivos ficam", "{0} jobs deleted; files stay"),
+    "no_jobs": ("Nenhum item", "No jobs"),
+    "no_batches": ("Nenhum lote", "No batches"),
 }
 
 

@@ -51,6 +51,10 @@ class Scheduler:
         on_end: called with a task and the exception that ended it, if any.
 
     Attributes:
+        tasks: flows by key.
+        ready: flows that can go on.
+        current: the flow that is being stepped.
+        strays: outcomes that nobody waited for any more.
         bell: rings the executor out of its wait; callable from any thread.
     """
 
@@ -62,8 +66,9 @@ class Scheduler:
         self._on_end = on_end
         self._heap: list[tuple[float, int, Task]] = []
         self._by_token: dict[object, Task] = {}
-        self._latched: set[object] = set()
+        self._latched: set[int] = set()
         self._inbox: deque[object] = deque()
+        self.strays: deque[object] = deque()
         self._stamps = 0
 
     def start(self, flow: Flow[Any], key: int, job: Any) -> Task:
@@ -88,7 +93,9 @@ class Scheduler:
         task = self._by_token.pop(token, None)
         if task is not None:
             self._unpark(task)
-        elif not isinstance(token, int) or token in self.tasks:
+        elif not isinstance(token, int):
+            self.strays.append(token)
+        elif token in self.tasks:
             self._latched.add(token)
 
     def _unpark(self, task: Task) -> None:
@@ -134,7 +141,7 @@ class Scheduler:
     def _park(self, task: Task, park: Park) -> None:
         token = park.token
         if token is not None:
-            if token in self._latched:
+            if isinstance(token, int) and token in self._latched:
                 self._latched.discard(token)
                 self.ready.append(task)
                 return

@@ -67,9 +67,14 @@ class Provider(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A client that leaves is not worth a traceback."""
+
+
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
+    server = Server(("127.0.0.1", 0), Provider)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://user:SECRET@127.0.0.1:{server.server_port}"
@@ -87,6 +92,7 @@ def refused(url: str) -> ClientError:
         got(url)
     assert "SECRET" not in str(caught.value)
     assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
     return caught.value
 
 

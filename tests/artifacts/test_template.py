@@ -3,7 +3,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -162,7 +161,9 @@ def test_metadata_that_does_not_fit_is_refused_only_before_it_is_paid(
         rendered("{meta[n]:d}.{ext}", job, strict=True)
 
 
-@pytest.mark.parametrize("bad", ["{sluk}", "{slug.__class__}", "{}", "{0}", "{meta}", "{meta[a][b]}"])
+@pytest.mark.parametrize(
+    "bad", ["{sluk}", "{slug.__class__}", "{}", "{0}", "{meta}", "{meta[a][b]}"]
+)
 def test_unknown_fields_are_refused_with_the_known_ones(bad: str) -> None:
     with pytest.raises(TemplateError) as caught:
         Template(bad + ".{ext}")
@@ -290,8 +291,8 @@ PATTERNS = st.sampled_from(
 def test_whatever_the_title_names_stay_inside_and_short(
     pattern: str, title: str, a: str, b: str, number: int, index: int
 ) -> None:
-    job = a_job(title, metadata={"a": a, "b": b}, identity=a or "x", index=index)
-    job = job.evolve(request=attrs.evolve(job.request, model=b))
+    request = GenerateVideo(prompt=title, model=b)
+    job = a_job(request, metadata={"a": a, "b": b}, identity=a or "x", index=index)
     path = rendered(pattern, job, role=a, number=number)
     parts = path.split("/")
     assert len(parts) == pattern.count("/") + 1 - pattern.count(":/")

@@ -130,11 +130,11 @@ class Delivery:
 
     def _paths(self) -> Iterator[Path]:
         """Where it belongs, and the numbered names to use while that is taken."""
-        for number in itertools.count(self._position()):
-            name = self.template.render(
-                self.job, ext=self.ext, role=self.output.role, number=number
-            )
-            yield self.root / name
+        template, job, ext, role = self.template, self.job, self.ext, self.output.role
+        return (
+            self.root / template.render(job, ext=ext, role=role, number=number)
+            for number in itertools.count(self._position())
+        )
 
     def _position(self) -> int:
         """From 1, among the job's outputs that would have the same name."""

@@ -63,10 +63,9 @@ def make_folder(folder: Path, root: Path) -> None:
         return
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    for parent in (folder, *folder.parents):
-        sync_folder(parent.parent)
-        if parent == root:
-            break
+    chain = (folder, *folder.parents)
+    for made in chain[: chain.index(root) + 1]:
+        sync_folder(made.parent)
 
 
 def sync_folder(folder: Path) -> None:

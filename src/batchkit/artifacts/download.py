@@ -84,9 +84,8 @@ def _explained(where: str) -> Iterator[None]:
         problem, retryable = f"the connection broke ({type(exc).__name__})", True
     else:
         return
-    raise ClientError(
-        f"{where} cannot be downloaded: {problem}", code="download", retryable=retryable
-    )
+    message = f"{where} cannot be downloaded: {problem}"
+    raise ClientError(message, code="download", retryable=retryable) from None
 
 
 def _named(exc: Exception) -> str:

@@ -145,7 +145,8 @@ async def _turns(engine: Engine, bell: LoopBell) -> None:
     while (until := engine.turn()) != DONE:
         seconds = None if until is None else max(0.0, until - clock.monotonic())
         if engine.calls_in_flight == 0 and clock.skip(seconds):
-            continue
+            # A fake clock must not starve the host's loop either.
+            seconds = 0.0
         if engine.longest_wait is not None:
             seconds = engine.longest_wait if seconds is None else min(seconds, engine.longest_wait)
         await bell.wait(seconds)

@@ -345,4 +345,8 @@ class MemoryStorage:
 
 def _over(shelf: _Shelf, before: float) -> bool:
     ended = all(status in TERMINAL for status in count_by_status(shelf.jobs.values()))
-    return ended and bool(shelf.jobs) and max(job.completed or 0.0 for job in shelf.jobs.values()) < before
+    return (
+        ended
+        and bool(shelf.jobs)
+        and max(job.completed or 0.0 for job in shelf.jobs.values()) < before
+    )

@@ -10,30 +10,23 @@ Works from SQLite 3.31 on, so nothing here uses RETURNING.
 from __future__ import annotations
 
 import sqlite3
-import threading
 import uuid
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from batchkit._codec import dump_result, dumps, load_result
+from batchkit._codec import dumps, load_result
 from batchkit._config import Batch, Control, Durability
-from batchkit._errors import JobNotFoundError, StorageCorruptError, StorageVersionError, UsageError
+from batchkit._errors import JobNotFoundError
 from batchkit._jobs import Attempt, Handle, Job, JobStatus
 from batchkit._results import JobResult
 from batchkit.storage import _sqlite_schema as schema
+from batchkit.storage import _sqlite_writes as writes
 from batchkit.storage._journal import attempts_from, handle_from
-from batchkit.storage._sqlite_files import (
-    OwnerLock,
-    RescueFile,
-    explained,
-    refuse_network_file_system,
-)
+from batchkit.storage._sqlite_db import Database
+from batchkit.storage._sqlite_files import OwnerLock, RescueFile
 from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved
 
-_SYNCHRONOUS = {"off": 0, "normal": 1, "full": 2}
 _PAGE = 500
 _LIVE = "('submitting', 'uncertain', 'processing', 'collecting')"
 
@@ -55,86 +48,16 @@ class SQLiteStorage:
     def __init__(
         self, path: str | Path, *, durability: Durability = "normal", timeout: float = 5.0
     ) -> None:
-        if durability not in _SYNCHRONOUS:
-            raise UsageError(f"durability is {durability!r}: choose one of off, normal, full")
-        self._in_memory = str(path) == ":memory:"
         self.path = Path(path)
         self.location = str(path)
-        self.shared = not self._in_memory
-        self._lock = threading.RLock()
-        self._usual = _SYNCHRONOUS[durability]
-        self._synchronous = -1
+        self.shared = self.location != ":memory:"
         self._owned: dict[int, OwnerLock] = {}
         self._rescue = RescueFile(self.path.with_name(self.path.name + ".rescue.jsonl"))
-        if self.shared:
-            refuse_network_file_system(self.path.absolute().parent)
-        with explained(self.location):
-            self._db = sqlite3.connect(
-                path, timeout=timeout, isolation_level=None, check_same_thread=False
-            )
-            try:
-                self._open()
-            except BaseException:
-                self._db.close()
-                raise
+        self._db = Database(self.path, durability, timeout)
+        self._one, self._reading, self._writing = self._db.one, self._db.reading, self._db.writing
 
     def __repr__(self) -> str:
         return f"<SQLiteStorage {self.location!r}>"
-
-    def _open(self) -> None:
-        version = self._one("PRAGMA user_version")[0]
-        ours = self._one("PRAGMA application_id")[0] == schema.APPLICATION_ID
-        empty = not self._one("SELECT count(*) FROM sqlite_master")[0]
-        if not ours and not empty:
-            raise StorageCorruptError(
-                f"{self.location} belongs to another program: name another file with storage="
-            )
-        if version > schema.SCHEMA_VERSION:
-            raise StorageVersionError(
-                f"{self.location} was written by a newer batchkit (schema {version}, this one knows "
-                f"{schema.SCHEMA_VERSION}): upgrade batchkit-video, or name another file"
-            )
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA temp_store = MEMORY")
-        self._level(self._usual)
-        if empty:
-            self._create()
-
-    def _create(self) -> None:
-        try:
-            schema.create(self._db)
-        except sqlite3.OperationalError:
-            # Another process made the tables in this very moment: look again.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if self._one("PRAGMA application_id")[0] != schema.APPLICATION_ID:
-                raise
-
-    def _one(self, sql: str, *values: Any) -> Any:
-        return self._db.execute(sql, values).fetchone()
-
-    def _level(self, level: int) -> None:
-        if level != self._synchronous:
-            self._db.execute(f"PRAGMA synchronous = {level}")
-            self._synchronous = level
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, explained(self.location):
-            yield self._db
-
-    @contextmanager
-    def _writing(self, *, power_safe: bool = False) -> Iterator[sqlite3.Connection]:
-        with self._lock, explained(self.location):
-            self._level(2 if power_safe else self._usual)
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
 
     # -- batches ---------------------------------------------------------------------------
 
@@ -174,7 +97,7 @@ class SQLiteStorage:
                 (control, reason, batch_id),
             )
             if entry is not None:
-                self._journal(db, [(batch_id, entry)])
+                writes.journal(db, [(batch_id, entry)])
 
     def acquire(self, batch_id: int) -> int:
         if self.shared:
@@ -183,7 +106,7 @@ class SQLiteStorage:
             db.execute("UPDATE batches SET epoch = epoch + 1 WHERE id = ?", (batch_id,))
             epoch: int = self._one("SELECT epoch FROM batches WHERE id = ?", batch_id)[0]
             rescued = self._rescue.read(batch_id, 0.0) if self.shared else []
-            self._journal(db, [(batch_id, entry) for entry in rescued])
+            writes.journal(db, [(batch_id, entry) for entry in rescued])
         if rescued:
             self._rescue.remove()
         return epoch
@@ -211,7 +134,7 @@ class SQLiteStorage:
                 index += found[1]
                 added.append(found)
             db.execute("UPDATE batches SET next_index = ? WHERE id = ?", (index, batch_id))
-            self._count(db, batch_id, {JobStatus.PENDING: index - first})
+            writes.count(db, batch_id, {JobStatus.PENDING: index - first})
         return added
 
     def _insert(
@@ -271,43 +194,11 @@ class SQLiteStorage:
                 done = [db.execute(schema.UPDATE_JOB, row).rowcount for row in values]
                 fenced = frozenset(i for i, count in enumerate(done) if not count)
             written = [c for i, c in enumerate(changes) if i not in fenced] if fenced else changes
-            self._write_results(db, written)
-            self._settle(db, written)
+            writes.results(db, written)
+            writes.settle(db, written)
             lines = [(c.job.batch_id, entry) for c in changes for entry in c.entries]
-            first = self._journal(db, lines)
+            first = writes.journal(db, lines)
         return Saved(fenced, first)
-
-    def _write_results(self, db: sqlite3.Connection, changes: Sequence[Change]) -> None:
-        rows = [(c.job.id, dump_result(c.job.result)) for c in changes if c.result and c.job.result]
-        if rows:
-            db.executemany("INSERT OR REPLACE INTO results (job, data) VALUES (?, ?)", rows)
-
-    def _settle(self, db: sqlite3.Connection, changes: Sequence[Change]) -> None:
-        """Keeps the counters that make counts and costs free of scans."""
-        moved: dict[int, Counter[JobStatus]] = {}
-        spent: dict[int, float] = {}
-        for change in changes:
-            job, before = change.job, change.before
-            if job.status is not before.status:
-                counter = moved.setdefault(job.batch_id, Counter())
-                counter[job.status] += 1
-                counter[before.status] -= 1
-            if job.cost is not None and job.cost != before.cost:
-                more = job.cost - (before.cost or 0.0)
-                spent[job.batch_id] = spent.get(job.batch_id, 0.0) + more
-        for batch_id, counter in moved.items():
-            self._count(db, batch_id, counter)
-        for batch_id, more in spent.items():
-            db.execute(
-                "UPDATE batches SET cost = coalesce(cost, 0) + ? WHERE id = ?", (more, batch_id)
-            )
-
-    def _count(self, db: sqlite3.Connection, batch_id: int, moved: Mapping[JobStatus, int]) -> None:
-        db.executemany(
-            "INSERT INTO counts (batch, status, n) VALUES (?, ?, ?)"
-            " ON CONFLICT (batch, status) DO UPDATE SET n = n + excluded.n",
-            [(batch_id, status, n) for status, n in moved.items() if n],
-        )
 
     def rescue(self, changes: Sequence[Change]) -> None:
         if self.shared:
@@ -318,9 +209,9 @@ class SQLiteStorage:
             if not db.execute(schema.STEER_JOB, schema.steer_values(job, was)).rowcount:
                 return False
             if job.status is not was:
-                self._count(db, job.batch_id, {job.status: 1, was: -1})
+                writes.count(db, job.batch_id, {job.status: 1, was: -1})
             if entry is not None:
-                self._journal(db, [(job.batch_id, entry)])
+                writes.journal(db, [(job.batch_id, entry)])
         return True
 
     def remove(self, job_id: int) -> bool:
@@ -330,7 +221,7 @@ class SQLiteStorage:
             if row is None:
                 return False
             db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
-            self._count(db, row[0], {JobStatus(row[1]): -1})
+            writes.count(db, row[0], {JobStatus(row[1]): -1})
         return True
 
     def request_cancel(self, job_id: int, now: float) -> None:
@@ -408,19 +299,10 @@ class SQLiteStorage:
 
     # -- journal ---------------------------------------------------------------------------
 
-    def _journal(self, db: sqlite3.Connection, lines: Sequence[tuple[int, Entry]]) -> int:
-        first: int = self._one("SELECT coalesce(max(seq), 0) + 1 FROM journal")[0]
-        rows = [
-            schema.entry_row(batch_id, entry, first + offset)
-            for offset, (batch_id, entry) in enumerate(lines)
-        ]
-        db.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-        return first
-
     def append(self, batch_id: int, entries: Sequence[Entry]) -> int:
         safe = any(entry.data and "handle" in entry.data for entry in entries)
         with self._writing(power_safe=safe) as db:
-            return self._journal(db, [(batch_id, entry) for entry in entries])
+            return writes.journal(db, [(batch_id, entry) for entry in entries])
 
     def journal(self, batch_id: int, since: int = 0, limit: int = 1000) -> Sequence[Entry]:
         sql = "SELECT seq, job, attempt, kind, at, data FROM journal WHERE seq > ? AND batch = ?"
@@ -476,5 +358,4 @@ class SQLiteStorage:
     def close(self) -> None:
         for batch_id in list(self._owned):
             self.release(batch_id)
-        with self._lock:
-            self._db.close()
+        self._db.close()

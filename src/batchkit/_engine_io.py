@@ -1,0 +1,220 @@
+"""What a flow can do to the world: the :class:`~batchkit._io.IO` of every executor."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import Any, Final
+
+import attrs
+
+from batchkit._calls import Call, Calls, Clock
+from batchkit._codec import plain_error, plain_handle
+from batchkit._config import BatchConfig, Control
+from batchkit._context import WorkCanceledError
+from batchkit._dispatch import Dispatcher
+from batchkit._events import Event, JobProgress, JobSubmitted
+from batchkit._io import CallTimeoutError, FencedError, Lane, Park
+from batchkit._jobs import Handle, Job, submit_key
+from batchkit._results import JobResult
+from batchkit._scheduler import Scheduler, Task
+from batchkit.artifacts.base import ArtifactStore
+from batchkit.clients.base import BoundClient, Method
+from batchkit.storage.base import Change, Entry, Storage
+
+log = logging.getLogger("batchkit.engine")
+
+#: A run that is otherwise over waits this long for submissions that missed their time-out.
+LATE_ANSWER_SECONDS = 30.0
+
+_COMMIT: Final = Park()
+_UNGUARDED: Final = nullcontext()
+
+
+@attrs.define(eq=False, kw_only=True)
+class FlowIO:
+    """What flows await, and the state that it needs.
+
+    Args:
+        client: who does the work.
+        config: how.
+        storage: where the records are.
+        dispatcher: who goes next.
+        clock: the time.
+        uniform: draws from 0 to 1.
+        tell: takes every event that somebody listens to.
+        listens: whether anybody listens to an event class.
+        artifacts: where results are delivered; ``None`` delivers nothing.
+        hook: called at every point at which dying is interesting; tests raise there.
+
+    Attributes:
+        calls: where calls run; set by the executor.
+        calls_in_flight: calls that a flow waits for.
+        live: records that are not worth a save, by job.
+        group: saves that wait for the next commit.
+        waiting: their flows, in the same order.
+        overdue: submissions that missed their time-out, and may still answer.
+        overdue_until: when the last of them is given up, in monotonic seconds.
+    """
+
+    client: BoundClient
+    config: BatchConfig
+    storage: Storage
+    dispatcher: Dispatcher
+    clock: Clock
+    uniform: Callable[[], float]
+    tell: Callable[[Event], None]
+    listens: Callable[[type[Event]], bool]
+    artifacts: ArtifactStore | None = None
+    hook: Callable[[str], None] | None = None
+    calls: Calls | None = None
+    calls_in_flight: int = 0
+    live: dict[int, Job] = attrs.field(factory=dict)
+    group: list[Change] = attrs.field(factory=list)
+    waiting: list[Task] = attrs.field(factory=list)
+    overdue: set[Call] = attrs.field(factory=set)
+    overdue_until: float = 0.0
+    scheduler: Scheduler = attrs.field(init=False)
+    guard: Uncancellable = attrs.field(init=False)
+
+    def at(self, point: str) -> None:
+        """Passes a point at which dying is interesting."""
+        if self.hook is not None:
+            self.hook(point)
+
+    def now(self) -> float:
+        return self.clock.time()
+
+    def submit_key(self, job: Job) -> str:
+        return submit_key(self.dispatcher.batch.uid, job.index, job.attempt)
+
+    async def save(
+        self, job: Job, *told: type[Event], power_safe: bool = False, result: bool = False
+    ) -> Job:
+        task = self.scheduler.current
+        assert task is not None
+        now = self.clock.time()
+        entries = [Entry(cls.kind, now, job.id, job.attempt, _facts(cls, job)) for cls in told]
+        self.group.append(Change(job, task.job, entries, power_safe, result, told))
+        self.waiting.append(task)
+        task.job = job
+        await _COMMIT
+        if task.fenced:
+            raise FencedError(job.id)
+        return job
+
+    async def call(
+        self, method: Method, *args: Any, lane: Lane = "call", timeout: float | None = None
+    ) -> Any:
+        task = self.scheduler.current
+        assert task is not None and self.calls is not None
+        name = getattr(method.fn, "__name__", "call")
+        self.at(f"{name}:before")
+        call = Call(method, args, lane, task.context.copy(), self.scheduler.post)
+        if not self.calls.start(call):
+            await self._outcome(call, timeout)
+        self.at(f"{name}:after")
+        if not call.done:
+            self._overdue(call)
+            raise CallTimeoutError(f"{name} took longer than {timeout:g} s")
+        try:
+            return call.outcome()
+        except WorkCanceledError:
+            if self.dispatcher.control is Control.ABORTING:
+                raise FencedError(task.key) from None
+            raise
+
+    async def _outcome(self, call: Call, timeout: float | None) -> None:
+        self.calls_in_flight += 1
+        try:
+            await Park(None if timeout is None else self.clock.monotonic() + timeout, call)
+        finally:
+            self.calls_in_flight -= 1
+
+    def _overdue(self, call: Call) -> None:
+        if call.method is self.client.submit:
+            self.overdue.add(call)
+            self.overdue_until = self.clock.monotonic() + LATE_ANSWER_SECONDS
+        elif call.cancel is not None:
+            call.cancel()
+
+    async def sleep(self, job: Job, seconds: float) -> None:
+        await Park(self.clock.monotonic() + seconds, job.id)
+
+    def uncancellable(self) -> AbstractContextManager[None]:
+        # Free work is left at any moment: its next run repeats it.
+        return _UNGUARDED if self.client.free else self.guard
+
+    def cancel_requested(self, job: Job) -> bool:
+        return job.id in self.dispatcher.cancels
+
+    async def evidence(self, job: Job) -> Handle | None:
+        return self.storage.evidence(job.id, job.attempt)
+
+    def watch(self, job: Job) -> None:
+        self.live[job.id] = job
+        if self.listens(JobProgress):
+            now, batch = self.clock.time(), job.batch_id
+            self.tell(JobProgress(at=now, batch_id=batch, job=job, attempt=job.attempt))
+
+    async def existing(self, job: Job) -> JobResult | None:
+        if self.artifacts is None:
+            return None
+        found: JobResult | None = await self.call(
+            Method(self.artifacts.existing), job, lane="collect"
+        )
+        return found
+
+    def must_collect(self, job: Job) -> bool:
+        return self.artifacts is not None and bool(job.result and job.result.outputs)
+
+    async def collect(self, job: Job) -> Job:
+        assert job.result is not None
+        if self.artifacts is None:
+            return job
+        collected = []
+        for output in job.result.outputs:
+            data = None
+            if self.client.fetch is not None and (output.ref or output.url):
+                data = await self.call(self.client.fetch, job, output, lane="collect")
+            write = Method(self.artifacts.write)
+            collected += await self.call(write, job, output, data, lane="collect")
+        return job.evolve(result=attrs.evolve(job.result, artifacts=tuple(collected)))
+
+    def pause_batch(self, reason: str) -> None:
+        log.warning("the batch is paused: %s", reason)
+        self.dispatcher.pause(reason)
+
+    def cool_down(self, seconds: float) -> None:
+        self.dispatcher.pacer.cool_down(self.clock.monotonic() + seconds)
+
+
+class Uncancellable:
+    """Marks the current task critical. One object for all: it keeps no state of its own."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def __enter__(self) -> None:
+        assert self._scheduler.current is not None
+        self._scheduler.current.critical += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._scheduler.current is not None:
+            self._scheduler.current.critical -= 1
+
+
+def _facts(cls: type[Event], job: Job) -> dict[str, Any] | None:
+    """What the journal keeps beside the event's name."""
+    if cls is JobSubmitted and job.handle is not None:
+        return {"handle": plain_handle(job.handle)}
+    if job.error is not None and cls is not JobSubmitted:
+        return {"error": plain_error(job.error)}
+    return None

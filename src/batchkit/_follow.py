@@ -1,0 +1,129 @@
+"""PROCESSING: polls until the provider names an end. A failed query only moves the next one."""
+
+from __future__ import annotations
+
+import logging
+
+from batchkit import _errors as errors
+from batchkit._events import JobCanceled, JobExpired, JobFailed
+from batchkit._io import IO
+from batchkit._jobs import ErrorKind, Handle, Job, JobError, JobStatus
+from batchkit._outcomes import end, finished, retry_or_fail
+from batchkit._retry import FREE_RETRY
+from batchkit._verdicts import deadline_error, describe
+from batchkit.clients.base import Finished, RemoteState, RemoteStatus
+
+log = logging.getLogger("batchkit.flow")
+
+#: A handle that the provider does not know is believed gone after this many answers...
+GONE_AFTER_POLLS = 3
+#: ...and this many seconds; some lists lag behind their own submissions.
+GONE_AFTER_SECONDS = 120.0
+
+_S = JobStatus
+
+
+async def follow(io: IO, job: Job) -> Job:
+    """Polls until the provider names an end; a failed query only moves the next one."""
+    assert job.handle is not None
+    handle = job.handle
+    polls = gone = 0
+    cancel_sent = False
+    wait = (job.not_before or 0.0) - io.now()
+    while True:
+        if wait > 0:
+            await io.sleep(job, wait)
+        if io.cancel_requested(job) and not cancel_sent:
+            cancel_sent, job = True, await cancel_job(io, job)
+            if job.done:
+                return job
+        if io.now() >= (job.deadline or float("inf")):
+            error = deadline_error(io.config.job_timeout)
+            return await end(io, job, _S.FAILED, JobFailed, error)
+        polls += 1
+        try:
+            status = await _poll(io, handle)
+        except errors.AuthenticationError as exc:
+            # Left as it is: the run that has the right key takes it up again.
+            io.pause_batch(str(exc))
+            return job
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it says nothing about the job
+            gone = gone + 1 if isinstance(exc, errors.NotFoundError) else 0
+            job, wait = _poll_failed(io, job, exc)
+            if _is_gone(io, job, gone):
+                return await end(io, job, _S.FAILED, JobFailed, describe(exc))
+            continue
+        if status.state not in (RemoteState.QUEUED, RemoteState.RUNNING):
+            return await _remote_end(io, job, status)
+        gone, job = 0, _seen(io, job, status)
+        least = io.client.capabilities.min_poll_seconds
+        wait = io.config.poll.delay(polls, minimum=least, hint=status.poll_after)
+
+
+async def _poll(io: IO, handle: Handle) -> RemoteStatus:
+    if io.client.poll is None:
+        raise errors.UsageError("submit answered Accepted, but the client has no poll method")
+    answer = await io.call(io.client.poll, handle, timeout=io.config.request_timeout)
+    if not isinstance(answer, RemoteStatus):
+        raise TypeError(f"poll returned {type(answer).__name__}, not RemoteStatus")
+    return answer
+
+
+def _poll_failed(io: IO, job: Job, exc: Exception) -> tuple[Job, float]:
+    errors_in_row = job.poll_errors + 1
+    since = job.poll_errors_since or io.now()
+    job = job.evolve(poll_errors=errors_in_row, poll_errors_since=since)
+    io.watch(job)
+    log.info(
+        "job %d: status query failed (%d in a row): %s", job.id, errors_in_row, type(exc).__name__
+    )
+    asked = exc.retry_after if isinstance(exc, errors.ClientError) else None
+    wait = io.config.poll.delay(
+        errors_in_row, minimum=max(io.client.capabilities.min_poll_seconds, asked or 0.0)
+    )
+    return job, max(wait, FREE_RETRY(errors_in_row - 1, io.uniform))
+
+
+def _is_gone(io: IO, job: Job, gone: int) -> bool:
+    lasted = io.now() - (job.poll_errors_since or io.now())
+    return gone >= GONE_AFTER_POLLS and lasted >= GONE_AFTER_SECONDS
+
+
+def _seen(io: IO, job: Job, status: RemoteStatus) -> Job:
+    """Notes a good answer; progress never goes back, whatever the provider says."""
+    progress = job.progress
+    if status.progress is not None:
+        progress = max(min(1.0, status.progress), job.progress or 0.0)
+    if progress != job.progress or job.poll_errors:
+        job = job.evolve(progress=progress, poll_errors=0, poll_errors_since=None)
+        io.watch(job)
+    return job
+
+
+async def _remote_end(io: IO, job: Job, status: RemoteStatus) -> Job:
+    job = job.evolve(poll_errors=0, poll_errors_since=None)
+    if status.state is RemoteState.SUCCEEDED:
+        return await finished(io, job, status.finished or Finished(), status.cost)
+    if status.cost is not None:
+        job = job.evolve(cost=(job.cost or 0.0) + status.cost)
+    if status.state is RemoteState.CANCELED:
+        return await end(io, job, _S.CANCELED, JobCanceled)
+    if status.state is RemoteState.EXPIRED:
+        return await end(io, job, _S.EXPIRED, JobExpired, status.error)
+    error = status.error or JobError(kind=ErrorKind.PROVIDER, message="the provider gave no reason")
+    return await retry_or_fail(io, job, error)
+
+
+async def cancel_job(io: IO, job: Job) -> Job:
+    """Asks the provider to end a running job; it is CANCELED only when the provider says so."""
+    if io.client.cancel is None:
+        log.warning("job %d: this client cannot cancel; the job goes on", job.id)
+        return job
+    try:
+        confirmed = await io.call(io.client.cancel, job.handle, timeout=io.config.request_timeout)
+    except Exception as exc:  # noqa: BLE001 - an unconfirmed cancel changes nothing
+        log.warning("job %d: cancel failed: %s", job.id, describe(exc).message)
+        return job
+    if not confirmed:
+        return job
+    return await end(io, job, _S.CANCELED, JobCanceled)

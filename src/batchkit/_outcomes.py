@@ -1,0 +1,55 @@
+"""How an attempt ends: a result, another try, or an end. Shared by every step of the pipeline."""
+
+from __future__ import annotations
+
+from batchkit._events import Event, JobCollecting, JobCompleted, JobFailed, JobRetrying
+from batchkit._io import IO
+from batchkit._jobs import Job, JobError, JobStatus
+from batchkit._results import JobResult
+from batchkit.clients.base import Finished
+
+_S = JobStatus
+
+
+async def finished(io: IO, job: Job, done: Finished, cost: float | None) -> Job:
+    spent = job.cost if cost is None else (job.cost or 0.0) + cost
+    job = job.to(
+        _S.COLLECTING, result=done.result(), cost=spent, error=None, not_before=None, progress=1.0
+    )
+    if io.must_collect(job):
+        return await io.save(job, JobCollecting, power_safe=not io.client.free, result=True)
+    job = job.to(_S.COMPLETED, completed=io.now(), result=kept(job.result))
+    return await io.save(
+        job, JobCollecting, JobCompleted, power_safe=not io.client.free, result=True
+    )
+
+
+async def retry_or_fail(io: IO, job: Job, error: JobError, retry_after: float | None = None) -> Job:
+    policy = io.config.retry_policy
+    wait = policy.delay(error, job.retries, io.uniform, retry_after)
+    if wait is None:
+        return await end(io, job, _S.FAILED, JobFailed, error)
+    again = {"retries": job.retries + 1, "not_before": io.now() + wait, "error": error}
+    if job.status is _S.PENDING:
+        return await io.save(job.evolve(**again), JobRetrying)
+    return await io.save(job.to(_S.PENDING, handle=None, **again), JobRetrying)
+
+
+async def end(
+    io: IO, job: Job, status: JobStatus, told: type[Event], error: JobError | None = None
+) -> Job:
+    ended = job.to(status, completed=io.now(), not_before=None, error=error)
+    return await io.save(ended, told)
+
+
+def kept(result: JobResult | None) -> JobResult | None:
+    """What stays of a result once it is collected: no URL, which may be signed."""
+    if result is None or not result.outputs:
+        return result
+    return JobResult(
+        artifacts=result.artifacts,
+        text=result.text,
+        transcript=result.transcript,
+        value=result.value,
+        raw=result.raw,
+    )

@@ -1,0 +1,58 @@
+"""The writes that several methods of the SQLite storage share; each inside a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from batchkit._codec import dump_result
+from batchkit._jobs import JobStatus
+from batchkit.storage import _sqlite_schema as schema
+from batchkit.storage.base import Change, Entry
+
+
+def results(db: sqlite3.Connection, changes: Sequence[Change]) -> None:
+    """Writes the results that are new."""
+    rows = [(c.job.id, dump_result(c.job.result)) for c in changes if c.result and c.job.result]
+    if rows:
+        db.executemany("INSERT OR REPLACE INTO results (job, data) VALUES (?, ?)", rows)
+
+
+def settle(db: sqlite3.Connection, changes: Sequence[Change]) -> None:
+    """Keeps the counters that make counts and costs free of scans."""
+    moved: dict[int, Counter[JobStatus]] = {}
+    spent: dict[int, float] = {}
+    for change in changes:
+        job, before = change.job, change.before
+        if job.status is not before.status:
+            counter = moved.setdefault(job.batch_id, Counter())
+            counter[job.status] += 1
+            counter[before.status] -= 1
+        if job.cost is not None and job.cost != before.cost:
+            more = job.cost - (before.cost or 0.0)
+            spent[job.batch_id] = spent.get(job.batch_id, 0.0) + more
+    for batch_id, counter in moved.items():
+        count(db, batch_id, counter)
+    for batch_id, more in spent.items():
+        db.execute("UPDATE batches SET cost = coalesce(cost, 0) + ? WHERE id = ?", (more, batch_id))
+
+
+def count(db: sqlite3.Connection, batch_id: int, moved: Mapping[JobStatus, int]) -> None:
+    """Moves the counters of a batch."""
+    db.executemany(
+        "INSERT INTO counts (batch, status, n) VALUES (?, ?, ?)"
+        " ON CONFLICT (batch, status) DO UPDATE SET n = n + excluded.n",
+        [(batch_id, status, n) for status, n in moved.items() if n],
+    )
+
+
+def journal(db: sqlite3.Connection, lines: Sequence[tuple[int, Entry]]) -> int:
+    """Appends journal lines, each with its batch; returns the number of the first."""
+    first: int = db.execute("SELECT coalesce(max(seq), 0) + 1 FROM journal").fetchone()[0]
+    rows = [
+        schema.entry_row(batch_id, entry, first + offset)
+        for offset, (batch_id, entry) in enumerate(lines)
+    ]
+    db.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    return first

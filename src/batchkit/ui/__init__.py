@@ -1,0 +1,1 @@
+"""Ways to watch a batch: in a terminal, in a notebook."""
