@@ -12,8 +12,9 @@ import attrs
 from batchkit._config import BatchConfig
 from batchkit._errors import UsageError
 from batchkit._requests import GenerateVideo, Request, dump_request, identity_of
+from batchkit._results import EMPTY
 from batchkit.clients.base import BoundClient
-from batchkit.sources import clean_prompt, to_request
+from batchkit.sources import Row, clean_prompt, to_request
 from batchkit.storage.base import NewJob, Storage
 
 #: Jobs per transaction while adding.
@@ -78,8 +79,13 @@ class Adder:
         return total, ids
 
     def _item(self, row: Any, defaults: Mapping[str, Any]) -> NewJob | None:
-        found = to_request(_with_defaults(row, defaults), language=self._config.language)
-        request, metadata, key, priority = found
+        if type(row) is str and not defaults:
+            # Most rows are texts; taking them apart as tables are costs more than storing them.
+            request: Request = GenerateVideo(prompt=row, language=self._config.language)
+            metadata, key, priority = EMPTY, None, 0
+        else:
+            found = to_request(_with_defaults(row, defaults), language=self._config.language)
+            request, metadata, key, priority = found
         if isinstance(request, GenerateVideo):
             prompt = clean_prompt(request.prompt, max_length=self._config.max_prompt_length)
             if not prompt:
@@ -93,7 +99,7 @@ class Adder:
             request=request,
             stored=stored,
             priority=priority or defaults.get("priority", 0),
-            metadata=metadata or defaults.get("metadata") or {},
+            metadata=metadata or defaults.get("metadata") or EMPTY,
         )
 
     def _identity(self, key: str | None, stored: str) -> str:
@@ -121,6 +127,8 @@ def _with_defaults(row: Any, defaults: Mapping[str, Any]) -> Any:
         return {"prompt": row, **fields}
     if isinstance(row, Mapping):
         return {**fields, **row}
+    if isinstance(row, Row):
+        return attrs.evolve(row, fields={**fields, **row.fields})
     raise UsageError(f"{type(row).__name__} is not a prompt, a mapping or a request")
 
 

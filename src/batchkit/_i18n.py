@@ -67,6 +67,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "to_see_uncertain": ("Ver os itens incertos", "See the uncertain jobs"),
     "paused_because": ("Pausado: {0}", "Paused: {0}"),
     "stopped_because": ("Motivo: {0}", "Cause: {0}"),
+    "stop_first_error": ("parou no primeiro erro", "stopped at the first failure"),
     "callback_errors": (
         "{0} chamadas do programa falharam; veja o registro (log)",
         "{0} callbacks raised; see the log",
@@ -94,8 +95,8 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "Batch {0}: {1} new jobs, {2} known already",
     ),
     "english_model": (
-        "Modelo {0}: só entende inglês. Para outro idioma: --model base (baixa o modelo uma vez)",
-        "Model {0}: understands English only. For other languages: --model base (downloads it once)",
+        "Modelo {0}: só inglês. Para outro idioma: --model base (baixa o modelo uma vez)",
+        "Model {0}: English only. For other languages: --model base (downloads the model once)",
     ),
     "taken_up": ("{0} itens voltaram para a fila", "{0} jobs are queued again"),
     "runs_elsewhere": (

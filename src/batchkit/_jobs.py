@@ -11,7 +11,7 @@ import attrs
 from batchkit._errors import InvalidTransitionError
 from batchkit._i18n import text
 from batchkit._requests import Request
-from batchkit._results import JobResult
+from batchkit._results import EMPTY, JobResult
 
 
 class JobStatus(enum.StrEnum):
@@ -119,7 +119,7 @@ class Handle:
     """
 
     id: str
-    data: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+    data: Mapping[str, Any] = attrs.field(default=EMPTY, repr=False, hash=False)
 
 
 # Not slotted: evolve() copies the instance dictionary, a sixth of the time of attrs.evolve on
@@ -177,7 +177,7 @@ class Job:
     poll_errors: int = 0
     poll_errors_since: float | None = None
     prepared: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
-    metadata: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    metadata: Mapping[str, Any] = attrs.field(default=EMPTY, hash=False)
     epoch: int = 0
 
     def evolve(self, **changes: Any) -> Self:

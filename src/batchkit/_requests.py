@@ -81,8 +81,9 @@ class TranscribeVideo(Request):
 
     @property
     def title(self) -> str:
-        """The last part of the source."""
-        return self.source.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+        """The last part of the source, without a URL's query, which may be a signature."""
+        source = self.source.partition("?")[0] if "://" in self.source else self.source
+        return source.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
 
 
 @attrs.frozen(kw_only=True)
@@ -134,7 +135,9 @@ def dump_request(request: Request) -> str:
     else:
         kind, data = request.kind, _converter.unstructure(request)
     try:
-        return json.dumps([kind, data], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        line = json.dumps([kind, data], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        line.encode()
+        return line
     except (TypeError, ValueError) as exc:
         raise UsageError(
             f"this request cannot be stored as JSON ({exc}); put plain values into params"

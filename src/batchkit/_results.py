@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
+
+#: The default of mappings: one read-only object for all, because every job would make several.
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @attrs.frozen(kw_only=True)
@@ -115,7 +119,7 @@ class JobResult:
     text: str | None = None
     transcript: Transcript | None = attrs.field(default=None, repr=False)
     value: Any = attrs.field(default=None, hash=False)
-    raw: Mapping[str, Any] = attrs.field(factory=dict, repr=False, hash=False)
+    raw: Mapping[str, Any] = attrs.field(default=EMPTY, repr=False, hash=False)
 
     @property
     def path(self) -> Path | None:

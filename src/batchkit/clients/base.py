@@ -31,7 +31,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import attrs
 
 from batchkit._jobs import Handle, Job, JobError
-from batchkit._results import JobResult, Output, Transcript
+from batchkit._results import EMPTY, JobResult, Output, Transcript
 
 
 @attrs.frozen(kw_only=True)
@@ -91,7 +91,7 @@ class Finished:
     transcript: Transcript | None = None
     value: Any = None
     cost: float | None = None
-    raw: Mapping[str, Any] = attrs.field(factory=dict)
+    raw: Mapping[str, Any] = EMPTY
 
     def result(self) -> JobResult:
         """As the record keeps it until it is collected."""

@@ -8,7 +8,10 @@ from batchkit._errors import UsageError
 
 
 def read_text(text: str, *, delimiter: str = "\n") -> Iterator[str]:
-    """The prompts in a text, in order; blank ones are skipped.
+    """The prompts in a text, in order and without outer blanks.
+
+    Blank ones come as ``""``, for the caller to count and leave out; nothing comes after the last
+    delimiter when the text ends there.
 
     Args:
         text: as pasted; ``\\r\\n`` and ``\\r`` count as line breaks.
@@ -28,9 +31,8 @@ def _newlines(text: str) -> str:
 
 def _parts(text: str, delimiter: str) -> Iterator[str]:
     start = 0
-    while start <= len(text):
-        end = text.find(delimiter, start)
-        end = len(text) if end < 0 else end
-        if part := text[start:end].strip():
-            yield part
+    while (end := text.find(delimiter, start)) >= 0:
+        yield text[start:end].strip()
         start = end + len(delimiter)
+    if last := text[start:].strip():
+        yield last

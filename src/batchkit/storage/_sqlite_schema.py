@@ -17,6 +17,7 @@ from batchkit._codec import (
 from batchkit._config import Batch, Control
 from batchkit._jobs import Job, JobStatus
 from batchkit._requests import load_request
+from batchkit._results import EMPTY
 from batchkit.storage.base import Entry
 
 #: Marks a file as ours (``PRAGMA application_id``): "BKIT".
@@ -145,7 +146,7 @@ def job_from(row: tuple[Any, ...], result: str | None = None) -> Job:
         index=row[2],
         identity=row[3],
         request=load_request(row[4]),
-        metadata=json.loads(row[5]) if row[5] else {},
+        metadata=json.loads(row[5]) if row[5] else EMPTY,
         priority=row[6],
         status=JobStatus(row[7]),
         epoch=row[8],

@@ -22,7 +22,7 @@ from batchkit._config import Batch, Control
 from batchkit._events import Event
 from batchkit._jobs import Attempt, Handle, Job, JobStatus
 from batchkit._requests import Request
-from batchkit._results import JobResult
+from batchkit._results import EMPTY, JobResult
 
 
 @attrs.frozen(kw_only=True)
@@ -41,7 +41,7 @@ class NewJob:
     request: Request
     stored: str
     priority: int = 0
-    metadata: Mapping[str, Any] = attrs.field(factory=dict)
+    metadata: Mapping[str, Any] = EMPTY
 
 
 class Entry(NamedTuple):

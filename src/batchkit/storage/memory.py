@@ -61,7 +61,9 @@ class MemoryStorage:
         self._shelves: dict[int, _Shelf] = {}
         self._of_job: dict[int, tuple[_Shelf, int]] = {}
         self._last_id = 0
-        self._log: list[tuple[int, Entry]] = []
+        # Two lists: a pair per line would be one more object for the collector to visit.
+        self._log: list[Entry] = []
+        self._log_batch: list[int] = []
 
     shared = False
     location = "memory"
@@ -290,7 +292,8 @@ class MemoryStorage:
     # -- journal ---------------------------------------------------------------------------
 
     def _note(self, shelf: _Shelf, entry: Entry) -> None:
-        self._log.append((shelf.batch.id, entry))
+        self._log.append(entry)
+        self._log_batch.append(shelf.batch.id)
         if entry.kind == JobSubmitted.kind:
             shelf.handles.setdefault(entry.job_id, []).append(entry)
 
@@ -304,8 +307,8 @@ class MemoryStorage:
     def journal(self, batch_id: int, since: int = 0, limit: int = 1000) -> Sequence[Entry]:
         found: list[Entry] = []
         for position in range(since, len(self._log)):
-            owner, entry = self._log[position]
-            if owner == batch_id:
+            if self._log_batch[position] == batch_id:
+                entry = self._log[position]
                 found.append(entry._replace(seq=position + 1))
                 if len(found) == limit:
                     break
@@ -316,7 +319,7 @@ class MemoryStorage:
         if job is None:
             raise JobNotFoundError(f"there is no job {job_id}")
         shelf = self._of_job[job_id][0]
-        lines = [entry for _, entry in self._log if entry.job_id == job_id]
+        lines = [entry for entry in self._log if entry.job_id == job_id]
         return attempts_from(lines, shelf.batch.uid, job.index)
 
     def evidence(self, job_id: int, attempt: int) -> Handle | None:

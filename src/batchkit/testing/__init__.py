@@ -5,6 +5,7 @@ Everything here is a fake by name; nothing else in batchkit is.
 
 from __future__ import annotations
 
+from batchkit.testing._check_storage import check_storage
 from batchkit.testing._clock import FakeClock
 from batchkit.testing._provider import (
     SCRIPTS,
@@ -21,6 +22,7 @@ from batchkit.testing._provider import (
 
 __all__ = [
     "AsyncFakeClient",
+    "check_storage",
     "content",
     "Crash",
     "CrashAt",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import sys
@@ -19,6 +20,8 @@ from batchkit.ui._lines import clean, duration, say, short
 if TYPE_CHECKING:
     from batchkit._runner import BatchRunner
 
+log = logging.getLogger("batchkit.ui")
+
 #: Clients that the command line makes by itself, by what a batch remembers of them.
 BUILT_IN = {
     "batchkit.clients.whisper.FasterWhisperClient": "whisper",
@@ -34,6 +37,9 @@ _KEYS = {
     ExitCode.HELD: "done_held",
     ExitCode.INTERRUPTED: "done_stopped",
 }
+#: Why a run ended, where the headline does not say it.
+_STOPS = {"stopped at the first error": "stop_first_error"}
+_SAID_ALREADY = ("", "interrupted", "stopped")
 _COLORS = {ExitCode.DONE: "32", ExitCode.FAILED: "31"}
 _YELLOW = "33"
 
@@ -121,15 +127,16 @@ class _Report:
             return
         try:
             job = self._runner.job(cause.example)
-        except BatchkitError:
+        except BatchkitError as exc:
             # Somebody removed it meanwhile: a cause without an example still is a cause.
+            log.debug("no example for %r: %s", cause.message, exc)
             return
         yield f"      {self._text('example', job.index + 1, short(job.title))}"
 
     def next_steps(self) -> Iterator[str]:
         summary = self._summary
-        if summary.stopped and summary.exit_code is not ExitCode.DONE:
-            yield self._text("stopped_because", clean(summary.stopped))
+        if summary.stopped not in _SAID_ALREADY and summary.exit_code is not ExitCode.DONE:
+            yield self._text("stopped_because", self._cause())
         if summary.paused:
             yield self._text("paused_because", clean(summary.paused))
         if summary.callback_errors:
@@ -138,6 +145,10 @@ class _Report:
         if output and summary.progress.completed:
             yield f"{self._text('results_in')}: {output}"
         yield from self._commands()
+
+    def _cause(self) -> str:
+        known = _STOPS.get(self._summary.stopped)
+        return self._text(known) if known else clean(self._summary.stopped)
 
     def _commands(self) -> Iterator[str]:
         summary = self._summary

@@ -28,8 +28,8 @@ def show_progress(
     """Shows how far *runner* is, on standard error, as long as the block lasts.
 
     A live picture in a terminal (with *rich*, the extra ``cli``); a few plain lines elsewhere, with
-    ``TERM=dumb`` and on build servers (``CI``). Colours follow ``NO_COLOR``. The display only reads;
-    when it fails, the run goes on without it::
+    ``TERM=dumb`` and on build servers (``CI``). Colours follow ``NO_COLOR``. The display only
+    reads; when it fails, the run goes on without it::
 
         with show_progress(runner):
             summary = runner.run()

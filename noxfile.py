@@ -1,0 +1,105 @@
+"""Everything that is checked, and nothing that needs a service. ``nox -l`` lists the sessions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import nox
+
+
+def offer_pyenv() -> None:
+    """Makes every Python that pyenv has installed callable by its name, this one first."""
+    if shutil.which("pyenv") is None or "PYENV_VERSION" in os.environ:
+        return
+    listed = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True)
+    found = sorted(listed.stdout.split(), key=lambda name: not sys.version.startswith(name + " "))
+    os.environ["PYENV_VERSION"] = ":".join(found)
+
+
+def runs(version: str) -> bool:
+    """Whether there is such a Python: a name alone may be a shim of nothing."""
+    name = shutil.which(f"python{version}")
+    return (
+        name is not None and subprocess.run([name, "-c", ""], capture_output=True).returncode == 0
+    )
+
+
+offer_pyenv()
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+#: Every supported Python that this machine has; the oldest one measures coverage.
+PYTHONS = [version for version in nox.project.python_versions(PYPROJECT) if runs(version)]
+OLDEST = PYTHONS[0]
+
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "typing", "tests", "no_extras", "docs"]
+
+
+def dependencies(group: str) -> list[str]:
+    return list(nox.project.dependency_groups(PYPROJECT, group))
+
+
+@nox.session(python=OLDEST)
+def lint(session: nox.Session) -> None:
+    """Style, and the mistakes that a reader can see."""
+    session.install(*dependencies("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python=OLDEST)
+def typing(session: nox.Session) -> None:
+    """mypy on everything, pyright on what users see."""
+    session.install("-e", ".", *dependencies("typing"))
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pyright", "--ignoreexternal", "--verifytypes", "batchkit")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The whole suite; on the oldest Python with the coverage gates."""
+    session.install("-e", ".", *dependencies("tests"))
+    if session.python != OLDEST or session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    env = {"COVERAGE_CORE": "ctrace"}
+    session.run("coverage", "erase", silent=True)
+    session.run("coverage", "run", "-m", "pytest", env=env)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+    session.run("coverage", "report", "--fail-under=100", f"--include={CORE}")
+
+
+#: The modules on which the promises rest: every branch is tested.
+CORE = ",".join(
+    f"src/batchkit/{name}.py"
+    for name in (
+        "_collect", "_dispatch", "_engine", "_engine_io", "_flow", "_follow", "_jobs", "_outcomes",
+        "_scheduler", "_verdicts",
+    )
+)  # fmt: skip
+
+
+@nox.session(python=OLDEST)
+def no_extras(session: nox.Session) -> None:
+    """The core alone: it imports, it runs, and a missing extra says which one."""
+    session.install("-e", ".", "pytest", "pytest-timeout")
+    session.run("pytest", "tests/no_extras", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def docs(session: nox.Session) -> None:
+    """Builds the documentation; a warning is an error."""
+    session.install("-e", ".", *dependencies("docs"))
+    session.run("sphinx-build", "-W", "-n", "--keep-going", "-q", "docs", "docs/_build/html")
+
+
+@nox.session(python=OLDEST)
+def bench(session: nox.Session) -> None:
+    """Side-by-side benchmarks; not part of the default run."""
+    session.install("-e", ".", "aiometer", "joblib", *session.posargs)
+    session.run("python", "benchmarks/overhead.py")

@@ -1,0 +1,187 @@
+"""Options that commands share, and what they mean."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from batchkit._errors import UsageError
+from batchkit._i18n import text
+from batchkit.executors import EXECUTORS
+from batchkit.storage import SQLiteStorage
+from batchkit.ui._report import DEFAULT_STORAGE
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+#: Seconds to wait for another program that has locked the database.
+LOCK_SECONDS = 5.0
+
+_LANG, _VERBOSE = "batchkit.lang", "batchkit.verbose"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def language_of(ctx: click.Context) -> str | None:
+    """The language asked for with ``--lang``."""
+    lang: str | None = ctx.meta.get(_LANG)
+    return lang
+
+
+def verbose(ctx: click.Context) -> bool:
+    """Whether ``--verbose`` was given."""
+    return bool(ctx.meta.get(_VERBOSE))
+
+
+def said(ctx: click.Context, key: str, *args: object) -> str:
+    """A text in the language asked for."""
+    return text(key, language_of(ctx), *args)
+
+
+def _keep_lang(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    ctx.meta[_LANG] = value
+
+
+def _keep_verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta[_VERBOSE] = value
+    if not value:
+        return
+    logger = logging.getLogger("batchkit")
+    before = logger.level
+    logger.setLevel(logging.DEBUG)
+    handlers = [h for h in logger.handlers if not isinstance(h, logging.NullHandler)]
+    for handler in handlers:
+        handler.setLevel(logging.DEBUG)
+    ctx.call_on_close(lambda: logger.setLevel(before))
+
+
+def _formats(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    given = (name.strip().lower() for value in values for name in value.split(","))
+    return tuple(dict.fromkeys(name for name in given if name))
+
+
+def _stack(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
+    def decorate(function: _F) -> _F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+#: Where the batch is, and how to talk about it.
+common = _stack(
+    click.option(
+        "--storage",
+        metavar="FILE",
+        default=DEFAULT_STORAGE,
+        show_default=True,
+        help="Database that remembers the batches.",
+    ),
+    click.option(
+        "--name", help="Name of the batch. [default: the output folder, or the only batch]"
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Answer in JSON; no progress."),
+    click.option(
+        "--lang",
+        type=click.Choice(["pt", "en"]),
+        callback=_keep_lang,
+        expose_value=False,
+        is_eager=True,
+        help="Language of what is shown. [default: $BATCHKIT_LANG, else pt]",
+    ),
+    click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        callback=_keep_verbose,
+        expose_value=False,
+        is_eager=True,
+        help="Show the log, and where an error came from.",
+    ),
+)
+
+#: How the batch is run.
+running = _stack(
+    click.option(
+        "--max-concurrent", type=click.IntRange(min=1), metavar="N", help="Jobs at the same time."
+    ),
+    click.option(
+        "--executor", type=click.Choice(EXECUTORS), help="Who runs them. [default: what fits]"
+    ),
+    click.option(
+        "--limit", type=click.IntRange(min=0), metavar="N", help="Start at most N jobs: a sample."
+    ),
+    click.option("--stop-on-error", is_flag=True, default=None, help="End at the first failure."),
+)
+
+#: Where results go.
+delivering = _stack(
+    click.option("--output", metavar="DIR", help="Folder for the results."),
+    click.option(
+        "--template", metavar="PATTERN", help="Their names, as '{index:04d}-{slug}.{ext}'."
+    ),
+    click.option(
+        "--format",
+        "formats",
+        multiple=True,
+        callback=_formats,
+        metavar="txt,srt,vtt,json",
+        help="How transcripts are written; may be repeated. [default: all four]",
+    ),
+)
+
+
+def chosen(**options: Any) -> dict[str, Any]:
+    """The options that were given; the others keep what the library or the stored batch says."""
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    if "output" in given:
+        # Absolute, so that the batch can be resumed from anywhere.
+        given["output"] = str(Path(given["output"]).expanduser().absolute())
+    return given
+
+
+@contextlib.contextmanager
+def stored(path: str, *, create: bool = False) -> Iterator[SQLiteStorage]:
+    """The storage at *path*, closed at the end.
+
+    Raises:
+        UsageError: it is not there, and may not be made.
+        StorageError: it cannot be used.
+    """
+    place = Path(path).expanduser()
+    if not create and not place.exists():
+        raise UsageError(
+            f"there is no batch database at {place} (paths start at {Path.cwd()}): run batchkit "
+            "transcribe or generate first, or name the database with --storage"
+        )
+    # A plain name is what commands for the next step can leave out.
+    storage = SQLiteStorage(place, timeout=LOCK_SECONDS)
+    try:
+        yield storage
+    finally:
+        storage.close()
+
+
+def batch_name(output: str) -> str:
+    """The name that a batch gets from its output folder: the same command finds it again."""
+    path = os.path.normpath(os.path.expanduser(output))  # noqa: PTH111 - a text in, a text out
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+def age(value: str) -> float:
+    """Seconds in ``30d``, ``12h``, ``45m``, ``90s`` or ``2w``.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", value.lower())
+    if match is None:
+        raise UsageError(f"{value!r} is no age: write a number and a unit, as 30d, 12h, 45m or 90s")
+    return float(match[1]) * _UNITS[match[2]]

@@ -1,0 +1,324 @@
+"""The conformance suite of storage backends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from batchkit._config import Control
+from batchkit._errors import BatchBusyError, JobNotFoundError
+from batchkit._events import (
+    BatchPaused,
+    JobCompleted,
+    JobProgress,
+    JobReleased,
+    JobRetrying,
+    JobSubmitted,
+    JobSubmitting,
+)
+from batchkit._jobs import Handle, Job, JobStatus, submit_key
+from batchkit._results import JobResult
+from batchkit.storage.base import Change, Entry, Storage
+from batchkit.testing._check_storage_base import (
+    NOW,
+    UNICODE,
+    Clause,
+    advance,
+    begin,
+    claimed,
+    ended,
+    equal,
+    lasting,
+    new_job,
+    put,
+    require,
+)
+from batchkit.testing._check_storage_jobs import JOB_CLAUSES
+from batchkit.testing._check_storage_saves import SAVE_CLAUSES
+
+Reopen = Callable[[Storage], Storage]
+_S = JobStatus
+
+
+def check_storage(factory: Callable[[], Storage], reopen: Reopen | None = None) -> None:
+    """Tests a backend against everything that :mod:`batchkit.storage.base` says.
+
+    Args:
+        factory: makes an empty storage; called once for each clause.
+        reopen: closes a storage as the end of its process would, and opens the same data again;
+            left out for backends that keep nothing.
+
+    Raises:
+        AssertionError: the clauses that do not hold, one a line.
+    """
+    clauses: list[Clause] = [*CLAUSES, *JOB_CLAUSES, *SAVE_CLAUSES]
+    if reopen is not None:
+        clauses.append(_reopened(reopen))
+    broken = [fault for clause in clauses if (fault := _fault(clause, factory()))]
+    if broken:
+        raise AssertionError("\n".join(broken))
+
+
+def _fault(clause: Clause, storage: Storage) -> str:
+    try:
+        clause(storage)
+    except Exception as exc:  # noqa: BLE001 - whatever a backend raises breaks the clause
+        named = "" if type(exc) is AssertionError else f"{type(exc).__name__}: "
+        return f"{clause.__doc__}: {named}{exc}"
+    finally:
+        storage.close()
+    return ""
+
+
+# -- batches -----------------------------------------------------------------------------------
+
+
+def _open_batch(storage: Storage) -> None:
+    """open_batch: the same batch for the same name; find_batch, batches: what is there"""
+    require(storage.find_batch(UNICODE) is None, "a batch that nobody opened")
+    first = storage.open_batch(UNICODE, NOW)
+    equal(storage.open_batch(UNICODE, NOW + 9), first, "the same name")
+    second = storage.open_batch("b", NOW)
+    require(first.id != second.id and first.uid != second.uid, "two batches have one id")
+    equal((first.name, first.created, first.started), (UNICODE, NOW, None), "record")
+    equal(storage.find_batch(UNICODE), first, "find_batch")
+    equal(list(storage.batches()), [first, second], "batches, oldest first")
+
+
+def _update_batch(storage: Storage) -> None:
+    """update_batch, set_control: are written, told, and leave other batches alone"""
+    batch, other = storage.open_batch("a", NOW), storage.open_batch("b", NOW)
+    fields = {"client_ref": "c/1", "config": '{"é":1}', "max_concurrent": 9, "started": NOW + 1}
+    after = storage.update_batch(batch.id, **fields)
+    equal({name: getattr(after, name) for name in fields}, fields, "fields")
+    equal(storage.find_batch("a"), after, "record")
+    line = Entry(BatchPaused.kind, NOW, data={"reason": "no credit"})
+    storage.set_control(batch.id, Control.PAUSED, "no credit", line)
+    storage.set_control(batch.id, Control.DRAINING, "é", None)
+    found = storage.open_batch("a", NOW)
+    equal((found.control, found.control_reason), (Control.DRAINING, "é"), "control")
+    equal([entry.data for entry in storage.journal(batch.id)], [line.data], "journal")
+    equal(storage.find_batch("b"), other, "the other batch")
+
+
+def _acquire(storage: Storage) -> None:
+    """acquire: one runner at a time for a batch, each with a higher epoch; release: harmless"""
+    batch, other = storage.open_batch("a", NOW).id, storage.open_batch("b", NOW).id
+    storage.release(batch)
+    epochs = [storage.acquire(batch)]
+    require(storage.acquire(other) > 0, "another batch cannot be acquired")
+    for _ in range(2):
+        require(_is_busy(storage, batch), "a batch is acquired twice")
+        storage.release(batch)
+        storage.release(batch)
+        epochs.append(storage.acquire(batch))
+    require(0 < epochs[0] < epochs[1] < epochs[2], f"epochs do not rise: {epochs}")
+
+
+def _is_busy(storage: Storage, batch: int) -> bool:
+    try:
+        storage.acquire(batch)
+    except BatchBusyError:
+        return True
+    return False
+
+
+# -- journal -----------------------------------------------------------------------------------
+
+
+def _journal(storage: Storage) -> None:
+    """append, journal: lines come back in order, numbered, of one batch, since and up to a limit"""
+    batch, other = storage.open_batch("a", NOW).id, storage.open_batch("b", NOW).id
+    lines = [Entry(JobProgress.kind, NOW + n, n, 2, {"é": [n, None]}) for n in range(5)]
+    first = storage.append(batch, lines[:3])
+    storage.append(other, [Entry(BatchPaused.kind, NOW)])
+    storage.append(batch, lines[3:])
+    found = storage.journal(batch)
+    equal([entry._replace(seq=0) for entry in found], lines, "lines")
+    seqs = [entry.seq for entry in found]
+    require(seqs[0] == first and seqs == sorted(set(seqs)), f"first {first}, numbers {seqs}")
+    equal(list(storage.journal(batch, seqs[1])), list(found[2:]), "since")
+    equal(list(storage.journal(batch, seqs[1], 2)), list(found[2:4]), "limit")
+    equal(list(storage.journal(batch, seqs[-1])), [], "since the last")
+    equal([entry.data for entry in storage.journal(other)], [None], "the other batch")
+
+
+def _first_seq(storage: Storage) -> None:
+    """save: tells the number of its first journal line, in the order of its changes"""
+    batch, epoch = begin(storage, "a", "b")
+    storage.append(batch, [Entry(BatchPaused.kind, NOW)])
+    jobs = storage.claim(batch, epoch, 2, NOW)
+    kinds = (JobSubmitting.kind, JobProgress.kind)
+    lines = [[Entry(kind, NOW, job.id, 1) for kind in kinds] for job in jobs]
+    changes = [Change(j.to(_S.SUBMITTING), j, e) for j, e in zip(jobs, lines, strict=True)]
+    first = storage.save(changes).first_seq
+    wanted = [entry._replace(seq=first + n) for n, entry in enumerate([*lines[0], *lines[1]])]
+    equal(list(storage.journal(batch, first - 1)), wanted, "lines")
+
+
+def _attempts(storage: Storage) -> None:
+    """attempts: every submission with its key, handle and end; evidence: by attempt"""
+    batch, epoch = begin(storage, "a", "b")
+    job, other = storage.claim(batch, epoch, 2, NOW)
+    handle = {"handle": {"id": "h1"}}
+    told = [(JobSubmitting, 1, None), (JobSubmitted, 1, handle), (JobRetrying, 1, None)]
+    told += [(JobReleased, 1, None), (JobSubmitting, 2, None)]
+    lines = [Entry(c.kind, NOW + n, job.id, a, data) for n, (c, a, data) in enumerate(told)]
+    storage.append(batch, [*lines, Entry(JobCompleted.kind, NOW, other.id, 1)])
+    uid = storage.open_batch("conformance", NOW).uid
+    first, second = storage.attempts(job.id)
+    equal((first.number, first.started, first.handle), (1, NOW, Handle(id="h1")), "first")
+    equal(first.submit_key, submit_key(uid, job.index, 1), "key")
+    equal((second.number, second.handle, second.outcome), (2, None, None), "second")
+    equal(list(storage.attempts(other.id)), [], "attempts of a job without one")
+    equal(storage.evidence(job.id, 1), Handle(id="h1"), "evidence")
+    equal(storage.evidence(job.id, 2), None, "evidence of an attempt without an answer")
+    equal(storage.evidence(other.id, 1), None, "evidence of another job")
+
+
+def _no_such_job(storage: Storage) -> None:
+    """attempts: JobNotFoundError for a job that is not there"""
+    try:
+        storage.attempts(10**9)
+    except JobNotFoundError:
+        return
+    raise AssertionError("nothing was raised")
+
+
+# -- upkeep ------------------------------------------------------------------------------------
+
+
+def _prune(storage: Storage) -> None:
+    """prune: only batches whose every job ended before that time; nothing of them stays"""
+    old, late = ended(storage, "old", NOW + 10), ended(storage, "late", NOW + 30)
+    storage.append(old, [Entry(BatchPaused.kind, NOW)])
+    mixed = ended(storage, "mixed", NOW + 10)
+    storage.add(mixed, [new_job("still waits")], NOW)
+    newest = ended(storage, "newest", NOW + 10)
+    gone = [job.id for batch in (old, newest) for job in storage.jobs(batch)]
+    equal(storage.prune(NOW + 20), 4, "jobs that went")
+    equal([batch.id for batch in storage.batches()], [late, mixed], "batches that stay")
+    require(all(storage.get(job) is None for job in gone), "a job of a pruned batch is there")
+    for name in ("old", "newest", "another"):
+        again = storage.open_batch(name, NOW).id
+        equal(list(storage.journal(again)), [], f"journal of a new batch {name!r}")
+        equal(dict(storage.counts(again)), {}, f"counts of a new batch {name!r}")
+    equal([job.status for job in storage.jobs(late)], [_S.COMPLETED] * 2, "jobs that stay")
+    equal(len({batch.id for batch in storage.batches()}), 5, "different ids after a prune")
+
+
+def _facts(storage: Storage) -> None:
+    """shared, location, changed: a truth value, a text, a token that only others change"""
+    require(storage.shared in (True, False), "shared is not a bool")
+    require(storage.location, "location is empty")
+    before = storage.changed()
+    begin(storage, "a")
+    equal(storage.changed(), before, "token after one's own writes")
+
+
+def _close_twice(storage: Storage) -> None:
+    """close: may be called twice, also by a runner that is at work"""
+    begin(storage, "a")
+    storage.close()
+    storage.close()
+
+
+def _threads(storage: Storage) -> None:
+    """threads: eight that claim and save at once hand out every job exactly once"""
+    batch, epoch = begin(storage, *(f"job {n}" for n in range(200)))
+    start, taken, faults = threading.Barrier(8), list[int](), list[Exception]()
+
+    def work() -> None:
+        start.wait()
+        try:
+            taken.extend(_take_all(storage, batch, epoch))
+        except Exception as exc:  # noqa: BLE001 - raised again in the thread that checks
+            faults.append(exc)
+
+    workers = [threading.Thread(target=work) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    equal(faults, [], "errors in threads")
+    equal(sorted(taken), [job.id for job in storage.jobs(batch)], "jobs handed out")
+    equal(dict(storage.counts(batch)), {_S.SUBMITTING: 200}, "counts")
+
+
+def _take_all(storage: Storage, batch: int, epoch: int) -> list[int]:
+    mine: list[int] = []
+    while jobs := storage.claim(batch, epoch, 3, NOW):
+        lines = [Entry(JobSubmitting.kind, NOW, job.id, 1) for job in jobs]
+        storage.save(
+            [Change(j.to(_S.SUBMITTING), j, [e]) for j, e in zip(jobs, lines, strict=True)]
+        )
+        storage.counts(batch), storage.next_due(batch, NOW), storage.journal(batch, limit=1)
+        mine += [job.id for job in jobs]
+    return mine
+
+
+# -- reopening ---------------------------------------------------------------------------------
+
+
+def _reopened(reopen: Reopen) -> Clause:
+    def clause(storage: Storage) -> None:
+        """reopen: everything is still there, and another runner may take over"""
+        batch, epoch = begin(storage, new_job("a", priority=2, metadata={"é": 1}), *"bcd")
+        _leave_work(storage, storage.claim(batch, epoch, 3, NOW))
+        storage.set_control(batch, Control.PAUSED, "é", Entry(BatchPaused.kind, NOW))
+        before = _everything(storage, batch)
+        with closing(reopen(storage)) as again:
+            for name, value in _everything(again, batch).items():
+                equal(value, before[name], name)
+            _taken_over(again, batch, epoch)
+
+    return clause
+
+
+def _leave_work(storage: Storage, jobs: Sequence[Job]) -> None:
+    done, running, _claimed = jobs
+    done = advance(storage, done, _S.SUBMITTING, _S.PROCESSING, cost=0.5)
+    done = advance(storage, done, _S.COLLECTING, result=JobResult(text=UNICODE))
+    advance(storage, done, _S.COMPLETED, completed=NOW + 5)
+    sent = advance(storage, running, _S.SUBMITTING, attempt=1)
+    line = Entry(JobSubmitted.kind, NOW, running.id, 1, {"handle": {"id": "paid"}})
+    put(storage, sent.to(_S.PROCESSING, handle=Handle(id="paid")), sent, line)
+    storage.request_cancel(running.id, NOW + 7)
+
+
+def _everything(storage: Storage, batch: int) -> dict[str, object]:
+    jobs = list(storage.jobs(batch, results=True))
+    return {
+        "batches": list(storage.batches()),
+        "jobs": [lasting(job) for job in jobs],
+        "counts": dict(storage.counts(batch)),
+        "cost": storage.cost(batch),
+        "journal": list(storage.journal(batch)),
+        "results": [storage.result(job.id) for job in jobs],
+        "evidence": [storage.evidence(job.id, 1) for job in jobs],
+        "cancel requests": set(storage.cancel_requests(batch)),
+    }
+
+
+def _taken_over(storage: Storage, batch: int, dead: int) -> None:
+    epoch = storage.acquire(batch)
+    require(epoch > dead, f"epoch {epoch} does not follow {dead}")
+    equal([job.identity for job in storage.in_flight(batch, epoch)], ["b"], "in flight")
+    equal(claimed(storage, batch, epoch), ["c", "d"], "claims")
+    equal(storage.add(batch, [new_job("a")], NOW)[0][1], False, "a known item is new")
+
+
+CLAUSES: tuple[Clause, ...] = (
+    _open_batch,
+    _update_batch,
+    _acquire,
+    _journal,
+    _first_seq,
+    _attempts,
+    _no_such_job,
+    _prune,
+    _facts,
+    _close_twice,
+    _threads,
+)
