@@ -12,9 +12,12 @@ from typing import Any
 import anyio
 import attrs
 
-from batchkit._events import Event, JobEvent, JobProgress
+from batchkit._events import TERMINAL_EVENTS, Event, JobEvent, JobProgress
 
 log = logging.getLogger("batchkit.callbacks")
+
+#: Seconds for which the end of a run waits for slow callbacks.
+CALLBACK_GRACE = 10.0
 
 Callback = Callable[[Any], object]
 #: Schedules a function on a screen's own thread; ``tkinter``'s ``root.after`` is one.
@@ -55,6 +58,9 @@ class Bus:
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._busy = False
+        self._closed = False
+        self._waiting: list[Callable[[], None]] = []
+        self._waiting_timers: list[threading.Timer] = []
 
     def subscribe(self, subscription: Subscription) -> Callable[[], None]:
         """Adds a callback; calling what is returned removes it."""
@@ -74,13 +80,11 @@ class Bus:
 
     def listens(self, cls: type[Event]) -> bool:
         """Whether anybody would hear an event of this class."""
+        if self._by_job and issubclass(cls, TERMINAL_EVENTS):
+            return True
         known = self._heard.get(cls)
         if known is None:
-            subscriptions = [
-                *self._subscriptions,
-                *(s for found in self._by_job.values() for s in found),
-            ]
-            known = any(issubclass(cls, s.classes) for s in subscriptions)
+            known = any(issubclass(cls, s.classes) for s in self._subscriptions)
             self._heard[cls] = known
         return known
 
@@ -94,6 +98,7 @@ class Bus:
                     return
             self._queue.append(event)
             if self._thread is None:
+                self._closed = False
                 self._thread = threading.Thread(
                     target=self._deliver_all, name="batchkit-callbacks", daemon=True
                 )
@@ -102,18 +107,30 @@ class Bus:
 
     def _deliver_all(self) -> None:
         while True:
-            with self._wake:
-                self._busy = False
-                self._wake.notify_all()
-                while not self._queue:
-                    self._wake.wait()
-                event = self._queue.popleft()
-                self._busy = True
-                if isinstance(event, JobProgress):
-                    event = self._progress.pop(event.job.id)
-                targets = self._targets(event)
-            for subscription in targets:
+            event = self._next()
+            if event is None:
+                return
+            for subscription in self._targets(event):
                 self._call(subscription, event)
+
+    def _next(self) -> Event | None:
+        """Waits for the next event; ``None`` when the bus is closed."""
+        with self._wake:
+            self._busy = False
+            while not self._queue:
+                self._wake.notify_all()
+                waiting, self._waiting = self._waiting, []
+                for call in waiting:
+                    call()
+                if self._closed:
+                    self._thread = None
+                    return None
+                self._wake.wait()
+            event = self._queue.popleft()
+            self._busy = True
+            if isinstance(event, JobProgress):
+                event = self._progress.pop(event.job.id)
+            return event
 
     def _targets(self, event: Event) -> list[Subscription]:
         targets = [s for s in self._subscriptions if s.wants(event)]
@@ -146,12 +163,40 @@ class Bus:
         """Whether the caller is a callback of this bus."""
         return threading.current_thread() is self._thread
 
-    def drain(self, timeout: float) -> bool:
-        """Waits until every queued event has been delivered; whether that came in time."""
-        if self._thread is None or self.inside():
-            return True
+    def settled(self, then: Callable[[], None]) -> bool:
+        """Whether every event has been delivered; if not, *then* is called when it is so.
+
+        It is called after :data:`CALLBACK_GRACE` seconds in any case: a callback that hangs must
+        not keep a run from ending.
+        """
         with self._wake:
-            return self._wake.wait_for(lambda: not self._queue and not self._busy, timeout)
+            if self._idle():
+                return True
+            self._waiting.append(then)
+        timer = threading.Timer(CALLBACK_GRACE, then)
+        timer.daemon = True
+        timer.start()
+        self._waiting_timers.append(timer)
+        return False
+
+    def _idle(self) -> bool:
+        return self._thread is None or (not self._queue and not self._busy)
+
+    def drain(self) -> None:
+        """Waits until every queued event has been delivered, at most :data:`CALLBACK_GRACE` seconds."""
+        while self._waiting_timers:
+            self._waiting_timers.pop().cancel()
+        if self.inside():
+            return
+        with self._wake:
+            if not self._wake.wait_for(self._idle, CALLBACK_GRACE):
+                log.warning("callbacks are still busy after %g s", CALLBACK_GRACE)
+
+    def close(self) -> None:
+        """Ends the thread once it has delivered what waits."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify_all()
 
 
 async def _await(awaitable: Awaitable[object]) -> object:

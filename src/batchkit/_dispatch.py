@@ -70,7 +70,12 @@ class Dispatcher:
     @property
     def open(self) -> bool:
         """Whether new jobs may start at all."""
-        return self.control is Control.RUNNING and self.started < self._quota
+        return self.control is Control.RUNNING and not self.limited
+
+    @property
+    def limited(self) -> bool:
+        """Whether this run has started as many jobs as it may."""
+        return self.started >= self._quota
 
     def touch(self) -> None:
         """Somebody changed the batch: look again at the next turn."""
@@ -156,9 +161,9 @@ class Dispatcher:
     @property
     def finished(self) -> bool:
         """Whether the run is over: nothing in flight, and nothing will start by itself."""
-        if self.active:
+        if self.active or self._dirty:
             return False
-        if self.control in (Control.DRAINING, Control.ABORTING) or self.started >= self._quota:
+        if self.control in (Control.DRAINING, Control.ABORTING) or self.limited:
             return True
         if self.control is Control.PAUSED:
             return not self.linger and (self._paused_at_start or bool(self.reason))

@@ -61,6 +61,7 @@ class Engine(FlowIO):
     _failure: BaseException | None = None
     _attached: bool = False
     _closed: bool = False
+    _heard: bool = False
 
     def __attrs_post_init__(self) -> None:
         self.scheduler = Scheduler(self._flow_ended)
@@ -105,12 +106,24 @@ class Engine(FlowIO):
             return _earliest(scheduler.next_due(), dispatcher.next_look())
         if self.overdue and self.clock.monotonic() < self.overdue_until:
             return self.overdue_until
+        if not self._settled():
+            return None
         if self._closing():
             return start if ready else scheduler.next_due()
         dispatcher.over = True
         if self._failure is not None:
             raise self._failure
         return DONE
+
+    def _settled(self) -> bool:
+        """Whether callbacks have heard everything: one may add the next job of a chain."""
+        if not self._heard:
+            self._heard = self.settled(self._all_heard)
+        return self._heard
+
+    def _all_heard(self) -> None:
+        self._heard = True
+        self.nudge()
 
     def _closing(self) -> bool:
         """Closes a client that was made for this run, where its calls ran; whether that goes on."""
@@ -132,6 +145,7 @@ class Engine(FlowIO):
         return CONTROL_INTERVAL if self.storage.shared else None
 
     def _start(self, job: Job) -> None:
+        self._heard = False
         task = self.scheduler.start(_flow.run_job(self, job), job.id, job)
         self.dispatcher.active += 1
         task.context.run(progress_sink.set, _Sink(self, job.id))
@@ -162,6 +176,12 @@ class Engine(FlowIO):
     def _attach(self) -> None:
         """Takes up every job in flight, and at the start the uncertain ones too."""
         first, self._attached = not self._attached, True
+        counts = self.storage.counts(self.dispatcher.batch.id)
+        tasks = self.scheduler.tasks.values()
+        here = sum(1 for task in tasks if task.key > 0 and task.job.status in IN_FLIGHT)
+        # Reading them all costs; most changes that lead here put none in flight.
+        if not first and sum(counts.get(status, 0) for status in IN_FLIGHT) <= here:
+            return
         for job in self.storage.in_flight(self.dispatcher.batch.id, self.dispatcher.epoch):
             if job.id not in self.scheduler.tasks and (first or job.status in IN_FLIGHT):
                 self._start(job)

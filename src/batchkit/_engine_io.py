@@ -46,6 +46,7 @@ class FlowIO:
         uniform: draws from 0 to 1.
         tell: takes every event that somebody listens to.
         listens: whether anybody listens to an event class.
+        settled: whether every event has been heard; if not, calls what it is given when so.
         artifacts: where results are delivered; ``None`` delivers nothing.
         hook: called at every point at which dying is interesting; tests raise there.
 
@@ -67,6 +68,7 @@ class FlowIO:
     uniform: Callable[[], float]
     tell: Callable[[Event], None]
     listens: Callable[[type[Event]], bool]
+    settled: Callable[[Callable[[], None]], bool]
     artifacts: ArtifactStore | None = None
     hook: Callable[[str], None] | None = None
     calls: Calls | None = None

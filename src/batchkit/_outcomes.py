@@ -18,7 +18,8 @@ async def finished(io: IO, job: Job, done: Finished, cost: float | None) -> Job:
     )
     if io.must_collect(job):
         return await io.save(job, JobCollecting, power_safe=not io.client.free, result=True)
-    job = job.to(_S.COMPLETED, completed=io.now(), result=kept(job.result))
+    # Nobody asked for files: the outputs stay in the record, for whoever reads them there.
+    job = job.to(_S.COMPLETED, completed=io.now())
     return await io.save(
         job, JobCollecting, JobCompleted, power_safe=not io.client.free, result=True
     )

@@ -106,7 +106,8 @@ class JobResult:
     """The result of a job.
 
     Attributes:
-        outputs: what is still to be collected; empty once the job is COMPLETED.
+        outputs: what is still to be collected; empty once that is done, unless no folder was
+            asked for.
         artifacts: the files, in the order in which the client named them.
         text: what was said, for transcriptions; what a function returned, if a string.
         transcript: speech with times.
@@ -120,6 +121,11 @@ class JobResult:
     transcript: Transcript | None = attrs.field(default=None, repr=False)
     value: Any = attrs.field(default=None, hash=False)
     raw: Mapping[str, Any] = attrs.field(default=EMPTY, repr=False, hash=False)
+
+    @property
+    def url(self) -> str | None:
+        """Where the first output can be downloaded, when no folder was asked for."""
+        return self.outputs[0].url if self.outputs else None
 
     @property
     def path(self) -> Path | None:

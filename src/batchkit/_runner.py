@@ -93,6 +93,7 @@ class BatchRunner(BatchView):
         self._started_at: float | None = None
         self._last: Progress | None = None
         self._stop_cause = ""
+        self._limited = False
         self._on_change = self._nudge
 
     @classmethod
@@ -150,6 +151,7 @@ class BatchRunner(BatchView):
 
     def close(self) -> None:
         """Releases the storage, if this runner opened it; may be called twice."""
+        self.bus.close()
         if self._owns_storage:
             self.storage.close()
 
@@ -329,12 +331,13 @@ class BatchRunner(BatchView):
     def attach_engine(self, engine: Engine) -> None:
         """For a :class:`~batchkit._session.Session`: the run that starts now."""
         self._engine, self._started_at, self._last = engine, self.clock.monotonic(), None
-        self._stop_cause = ""
+        self._stop_cause, self._limited = "", False
 
     def detach_engine(self) -> None:
         """For a :class:`~batchkit._session.Session`: the run is over."""
         if self._engine is not None:
             self._stop_cause = self._engine.dispatcher.stop_cause
+            self._limited = self._engine.dispatcher.limited
             self._last = self.progress()
         self._engine = None
 
@@ -389,6 +392,7 @@ class BatchRunner(BatchView):
             progress=self.progress(),
             failures=self.failures(),
             stopped=self._stop_cause,
+            limited=self._limited,
             paused=batch.control_reason if batch.control is Control.PAUSED else None,
             callback_errors=self.bus.failed,
             location=self.storage.location,

@@ -70,6 +70,7 @@ class Scheduler:
         self._inbox: deque[object] = deque()
         self.strays: deque[object] = deque()
         self._stamps = 0
+        self._stale = 0
 
     def start(self, flow: Flow[Any], key: int, job: Any) -> Task:
         """Adds a flow; it is stepped at the next turn."""
@@ -93,6 +94,7 @@ class Scheduler:
         task = self._by_token.pop(token, None)
         if task is not None:
             self._unpark(task)
+            self._stale += 1
         elif not isinstance(token, int):
             self.strays.append(token)
         elif token in self.tasks:
@@ -149,7 +151,15 @@ class Scheduler:
         self._stamps += 1
         task.token, task.stamp = token, self._stamps
         if park.until is not None:
+            if self._stale > max(_FEW, len(self._heap) // 2):
+                self._sweep()
             heapq.heappush(self._heap, (park.until, self._stamps, task))
+
+    def _sweep(self) -> None:
+        """Forgets the deadlines of waits that ended early, before they outnumber the others."""
+        self._heap = [entry for entry in self._heap if entry[2].stamp == entry[1]]
+        heapq.heapify(self._heap)
+        self._stale = 0
 
     def _foreign(self, task: Task, awaited: object) -> None:
         task.flow.close()
@@ -180,6 +190,8 @@ class Scheduler:
                 self.drop(task)
 
 
+#: So many forgotten deadlines are not worth a sweep.
+_FEW = 256
 #: The stamp of a task whose flow has ended or was dropped.
 _ENDED = -1
 

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("batchkit")
 
-#: Seconds for which the end of a run waits for slow callbacks.
-CALLBACK_GRACE = 10.0
-
 
 class Session:
     """A context manager: inside, the caller is the only runner of the batch.
@@ -115,6 +112,7 @@ class Session:
             uniform=runner.rng.random,
             tell=runner.bus.tell,
             listens=runner.bus.listens,
+            settled=runner.bus.settled,
             artifacts=runner.artifacts,
             hook=runner.hook,
         )
@@ -133,8 +131,7 @@ class Session:
         finally:
             runner.detach_engine()
             runner.storage.release(runner.batch.id)
-            if not runner.bus.drain(CALLBACK_GRACE):
-                log.warning("callbacks are still busy after %g s", CALLBACK_GRACE)
+            runner.bus.drain()
 
     def _leave(self, error: BaseException | None) -> None:
         runner = self._runner

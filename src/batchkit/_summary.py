@@ -39,6 +39,7 @@ class Summary:
         progress: counts and times at the end.
         failures: failed jobs by cause, the most frequent first.
         stopped: why the run ended early; empty when it did not.
+        limited: the run ended because it had started as many jobs as it was allowed to.
         paused: why the batch is paused; ``None`` when it is not, ``""`` when a person did it.
         callback_errors: how many callbacks raised.
         location: of the storage, for the command that resumes.
@@ -48,6 +49,7 @@ class Summary:
     progress: Progress
     failures: Sequence[Failures] = ()
     stopped: str = ""
+    limited: bool = False
     paused: str | None = None
     callback_errors: int = 0
     location: str = ""
@@ -70,7 +72,7 @@ class Summary:
             return ExitCode.FAILED if progress.failed else ExitCode.INTERRUPTED
         if progress.failed:
             return ExitCode.FAILED
-        if progress.completed == progress.total:
+        if progress.completed == progress.total or (self.limited and not progress.held):
             return ExitCode.DONE
         canceled = self.counts.get(JobStatus.CANCELED, 0)
         return ExitCode.DONE if progress.completed + canceled == progress.total else ExitCode.HELD
@@ -80,14 +82,19 @@ class Summary:
         progress = self.progress
         if not progress.total:
             return text("done_empty", lang)
+        if self.limited and self.exit_code is ExitCode.DONE:
+            return f"{text('done_limited', lang)}: {self._counted(lang)}"
         key = {
             ExitCode.DONE: "done_all",
             ExitCode.FAILED: "done_failed",
             ExitCode.HELD: "done_held",
             ExitCode.INTERRUPTED: "done_stopped",
         }[self.exit_code]
+        return f"{text(key, lang)}: {self._counted(lang)}"
+
+    def _counted(self, lang: str | None) -> str:
         parts = [f"{count} {status.label(lang)}" for status, count in self.counts.items() if count]
-        return f"{text(key, lang)}: {', '.join(parts)} ({progress.elapsed:.1f} s)"
+        return f"{', '.join(parts)} ({self.progress.elapsed:.1f} s)"
 
     def __str__(self) -> str:
         return self.headline()

@@ -51,7 +51,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 2
     from batchkit.cli import main as run
 
-    run(words)
+    return run(words)
 
 
 def find_fault() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -53,10 +54,9 @@ def leave(code: int) -> NoReturn:
     if not _others():
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):
-        try:
+        # Nobody reads it any more, or it is closed: there is nobody to tell either.
+        with contextlib.suppress(OSError, ValueError):
             stream.flush()
-        except (OSError, ValueError):  # noqa: PERF203, S110 - nobody reads it, or it is closed
-            pass
     # The interpreter would wait for such threads, perhaps for ever.
     os._exit(code)
 

@@ -126,9 +126,10 @@ def _print_lines(lines: Iterator[str], otherwise: str) -> None:
 @common
 @click.pass_context
 def pause(ctx: click.Context, storage: str, name: str | None, as_json: bool) -> None:
-    """Submit nothing new; what is in flight is brought to its end.
+    """Submit nothing new for now.
 
-    Works from another terminal while the batch runs. `batchkit resume` lets it go on.
+    What is in flight is brought to its end. Works from another terminal while the batch runs.
+    `batchkit resume` lets it go on.
     """
     with stored(storage) as opened:
         runner = BatchRunner.open(opened, name=name)
@@ -143,9 +144,10 @@ def pause(ctx: click.Context, storage: str, name: str | None, as_json: bool) -> 
 @common
 @click.pass_context
 def stop(ctx: click.Context, now: bool, storage: str, name: str | None, as_json: bool) -> None:
-    """End the run of a batch from another terminal, as Ctrl-C does there.
+    """End a run from another terminal.
 
-    What is in flight ends first. The command that started the batch goes on with it later.
+    As Ctrl-C does there: what is in flight ends first. The command that started the batch goes on
+    with it later.
     """
     with stored(storage) as opened:
         runner = BatchRunner.open(opened, name=name)
@@ -169,9 +171,10 @@ def _told(as_json: bool, runner: BatchRunner, message: str) -> None:
 def prune(
     ctx: click.Context, older_than: str, storage: str, name: str | None, as_json: bool
 ) -> None:
-    """Delete the records of batches that ended long ago. Files stay where they are.
+    """Delete the records of batches that ended long ago.
 
-    Only whole batches go, and only those of which every job has ended; --name has no meaning here.
+    Files stay where they are. Only whole batches go, and only those of which every job has ended;
+    --name has no meaning here.
 
     \b
     Example:

@@ -54,9 +54,6 @@ def _keep_verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     logger = logging.getLogger("batchkit")
     before = logger.level
     logger.setLevel(logging.DEBUG)
-    handlers = [h for h in logger.handlers if not isinstance(h, logging.NullHandler)]
-    for handler in handlers:
-        handler.setLevel(logging.DEBUG)
     ctx.call_on_close(lambda: logger.setLevel(before))
 
 

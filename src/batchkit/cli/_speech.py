@@ -14,6 +14,7 @@ from batchkit.ui._lines import clean, say
 from batchkit.ui.terminal import Display
 
 _DISPLAY = "batchkit.display"
+_VERBOSE = logging.Formatter("%(levelname)s %(name)s: %(message)s")
 _INTERRUPTS = {says: f"interrupt_{count}" for count, says in _signals._SAYS.items()}
 
 
@@ -26,7 +27,7 @@ class LogLines(logging.Handler):
     """Writes warnings to standard error, above the progress; everything with ``--verbose``."""
 
     def __init__(self, ctx: click.Context) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__()
         self._ctx = ctx
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -46,11 +47,6 @@ class LogLines(logging.Handler):
                 display.stopping = True
             return text(key, lang)
         if verbose(self._ctx):
-            trace = (
-                f"\n{logging.Formatter().formatException(record.exc_info)}"
-                if (record.exc_info and record.exc_info[0] is not None)
-                else ""
-            )
-            return f"{record.levelname} {record.name}: {message}{trace}"
+            return _VERBOSE.format(record)
         key = "error" if record.levelno >= logging.ERROR else "warning"
         return f"{text(key, lang)}: {clean(message)}"

@@ -79,12 +79,18 @@ class Plan:
 @common
 @click.pass_context
 def transcribe(
-    ctx: click.Context, paths: tuple[str, ...], language: str | None, model: str | None, **rest: Any
+    ctx: click.Context,
+    /,
+    paths: tuple[str, ...],
+    language: str | None,
+    model: str | None,
+    **rest: Any,
 ) -> None:
-    """Write down what is said in recordings, on this machine, free of charge.
+    """Write down what is said in recordings.
 
-    PATHS are audio and video files, folders and patterns. The texts go to the folder transcripts,
-    or where --output says. Recordings that are done are not done again.
+    PATHS are audio and video files, folders and patterns. All is done on this machine, free of
+    charge. The texts go to the folder transcripts, or where --output says. Recordings that are
+    done are not done again.
 
     \b
     Examples:
@@ -130,6 +136,7 @@ def _tell_default_model(ctx: click.Context) -> None:
 @click.pass_context
 def generate(
     ctx: click.Context,
+    /,
     prompts: str,
     client: str,
     language: str | None,
@@ -162,10 +169,11 @@ def generate(
 @running
 @common
 @click.pass_context
-def resume(ctx: click.Context, client: str | None, **rest: Any) -> None:
-    """Go on with a stored batch: what is in flight is taken up, what waits is started.
+def resume(ctx: click.Context, /, client: str | None, **rest: Any) -> None:
+    """Go on with a stored batch, or with a paused one.
 
-    Also lets a batch go on that was paused. Options that are not given stay as they were.
+    What is in flight is taken up, what waits is started. Options that are not given stay as they
+    were.
 
     \b
     Examples:
@@ -195,8 +203,8 @@ def resume(ctx: click.Context, client: str | None, **rest: Any) -> None:
 @running
 @common
 @click.pass_context
-def retry_failed(ctx: click.Context, client: str | None, no_run: bool, **rest: Any) -> None:
-    """Take the failed and expired jobs of a batch up again, and run it.
+def retry_failed(ctx: click.Context, /, client: str | None, no_run: bool, **rest: Any) -> None:
+    """Run failed and expired jobs again.
 
     What was paid for and only could not be fetched is fetched again, not submitted again.
 

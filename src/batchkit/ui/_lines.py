@@ -65,7 +65,8 @@ class Snapshot:
             return text("state_stopping", self.lang)
         if self.progress.paused:
             return text("state_paused", self.lang)
-        return text("state_running" if self.progress.elapsed else "state_idle", self.lang)
+        ended = self.progress.done == self.progress.total
+        return text("state_ended" if ended else "state_running", self.lang)
 
     def header(self, *, times: bool = True) -> str:
         """Name, state, counts, and unless told otherwise how long it took and will take."""
@@ -82,8 +83,9 @@ class Snapshot:
         if progress.paused or progress.done + progress.held >= progress.total:
             return []
         found = progress.remaining
-        estimate = text("calculating", self.lang) if found is None else span(*found, self.lang)
-        return [f"{text('remaining', self.lang)} {estimate}"]
+        if found is None:
+            return [text("remaining_unknown", self.lang)]
+        return [f"{text('remaining', self.lang)} {span(*found, self.lang)}"]
 
     def job_cells(self) -> list[tuple[str, str, str, str]]:
         """Title, status, progress and trouble of the jobs that a screen names."""

@@ -87,7 +87,7 @@ class _Report:
         name = f"{self._text('batch')} {clean(self._summary.batch)}"
         if not progress.total:
             return f"{self._text('done_empty')} ({name})"
-        took = self._text("in_time", duration(progress.elapsed)) if progress.elapsed else ""
+        took = self._text("in_time", duration(progress.elapsed)) if progress.elapsed >= 1 else ""
         done = self._text("completed_of", progress.completed, progress.total)
         return f"{self._text(self._key())} ({name}): {done} {took}".rstrip()
 

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 from batchkit._i18n import text
 from batchkit.ui._lines import Snapshot, clean, say
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: Seconds between two lines when less than a tenth of the batch was done in them.
 LINE_SECONDS = 30.0
 _BAR_WIDTH = 60
+#: Title, status, progress, trouble.
+_COLUMNS: tuple[Literal["left", "right"], ...] = ("left", "left", "right", "left")
 
 
 class Screen(Protocol):
@@ -130,14 +132,16 @@ def picture(seen: Snapshot, width: int) -> RenderableType:
     """A snapshot as something that *rich* prints: header, bar, jobs in flight, failures."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
+    from rich.table import Table
     from rich.text import Text
 
     def line(value: str, style: str = "") -> Text:
         return Text(value, style=style, no_wrap=True, overflow="ellipsis")
 
-    bar = ProgressBar(
-        total=100, completed=seen.progress.percentage, width=min(_BAR_WIDTH, width - 2)
-    )
+    # In a grid, because a bar alone does not end its line.
+    bar = Table.grid()
+    share = seen.progress.percentage
+    bar.add_row(ProgressBar(total=100, completed=share, width=min(_BAR_WIDTH, max(1, width - 2))))
     parts: list[RenderableType] = [line(seen.header(), "bold"), bar]
     if seen.active:
         parts.append(_jobs(seen))
@@ -153,10 +157,8 @@ def _jobs(seen: Snapshot) -> RenderableType:
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2), pad_edge=True)
-    for overflow in ("ellipsis", "ellipsis", "ellipsis", "ellipsis"):
-        table.add_column(no_wrap=True, overflow=overflow)
+    for justify in _COLUMNS:
+        table.add_column(no_wrap=True, overflow="ellipsis", justify=justify)
     for title, status, share, trouble in seen.job_cells():
-        table.add_row(
-            Text(title), Text(status, "cyan"), Text(share, justify="right"), Text(trouble, "yellow")
-        )
+        table.add_row(Text(title), Text(status, "cyan"), Text(share), Text(trouble, "yellow"))
     return table
