@@ -14,7 +14,9 @@ def offer_pyenv() -> None:
     """Makes every Python that pyenv has installed callable by its name, this one first."""
     if shutil.which("pyenv") is None or "PYENV_VERSION" in os.environ:
         return
-    listed = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True)
+    listed = subprocess.run(
+        ["pyenv", "versions", "--bare"], capture_output=True, text=True, check=True
+    )
     found = sorted(listed.stdout.split(), key=lambda name: not sys.version.startswith(name + " "))
     os.environ["PYENV_VERSION"] = ":".join(found)
 
@@ -22,9 +24,9 @@ def offer_pyenv() -> None:
 def runs(version: str) -> bool:
     """Whether there is such a Python: a name alone may be a shim of nothing."""
     name = shutil.which(f"python{version}")
-    return (
-        name is not None and subprocess.run([name, "-c", ""], capture_output=True).returncode == 0
-    )
+    if name is None:
+        return False
+    return subprocess.run([name, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
 offer_pyenv()

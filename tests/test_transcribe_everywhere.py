@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[FasterWhisperClient]:
-    yield FasterWhisperClient()
+def client() -> FasterWhisperClient:
+    return FasterWhisperClient()
 
 
 def spoken() -> dict[str, list[str]]:
@@ -48,7 +47,9 @@ def transcribe(client: FasterWhisperClient, executor: str, folder: Path) -> dict
     ) as runner:
         runner.add_files(MEDIA)
         assert runner.run().ok
-        return {job.title: (job.result.text or "") if job.result else "" for job in runner.results()}
+        return {
+            job.title: (job.result.text or "") if job.result else "" for job in runner.results()
+        }
 
 
 def test_every_executor_writes_the_same_words_and_they_are_right(
@@ -94,9 +95,7 @@ def test_a_lost_database_does_not_repeat_what_is_on_disk(
     for path in tmp_path.glob("batch.db*"):
         path.unlink()
 
-    with BatchRunner(
-        client, storage=tmp_path / "batch.db", output=tmp_path / "out"
-    ) as runner:
+    with BatchRunner(client, storage=tmp_path / "batch.db", output=tmp_path / "out") as runner:
         runner.add_files(MEDIA)
         assert runner.run().ok
         assert all(job.attempt == 0 for job in runner.jobs())

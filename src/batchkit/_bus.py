@@ -183,7 +183,7 @@ class Bus:
         return self._thread is None or (not self._queue and not self._busy)
 
     def drain(self) -> None:
-        """Waits until every queued event has been delivered, at most :data:`CALLBACK_GRACE` seconds."""
+        """Waits for the delivery of every queued event, at most :data:`CALLBACK_GRACE` seconds."""
         while self._waiting_timers:
             self._waiting_timers.pop().cancel()
         if self.inside():

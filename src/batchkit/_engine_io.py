@@ -111,7 +111,8 @@ class FlowIO:
         self, method: Method, *args: Any, lane: Lane = "call", timeout: float | None = None
     ) -> Any:
         task = self.scheduler.current
-        assert task is not None and self.calls is not None
+        assert task is not None
+        assert self.calls is not None
         name = getattr(method.fn, "__name__", "call")
         self.at(f"{name}:before")
         call = Call(method, args, lane, task.context.copy(), self.scheduler.post)

@@ -1,8 +1,8 @@
 """The pipeline: what happens to a job, from its turn to its result. Written once.
 
-A flow awaits nothing but :class:`~batchkit._io.IO`, and can be entered from any stored job: it looks
-at the status and takes the next step. So dying is allowed at every await, and running again is the
-recovery; nothing here cleans up.
+A flow awaits nothing but :class:`~batchkit._io.IO`, and can be entered from any stored job: it
+looks at the status and takes the next step. So dying is allowed at every await, and running again
+is the recovery; nothing here cleans up.
 
 What is stored before what:
 

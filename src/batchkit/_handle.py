@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 
 from batchkit._errors import UsageError
 from batchkit._events import Event, JobCompleted
@@ -67,8 +68,9 @@ class BatchHandle:
 
     async def wait(self) -> Summary:
         """Waits for the end of the run without blocking the event loop."""
-        while not self.done():
-            await anyio.sleep(FOLLOW_INTERVAL)
+        # Its own limiter: the host's default one is the host's.
+        limiter = anyio.CapacityLimiter(1)
+        await anyio.to_thread.run_sync(self._thread.join, limiter=limiter, abandon_on_cancel=True)
         return self._future.result()
 
     def add_done_callback(self, callback: Callable[[Summary], object]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 DEFAULT_LANGUAGE = "pt"
 
 _TEXTS: Mapping[str, tuple[str, str]] = {
-    # key: (Portuguese, English)
+    # Each pair: Portuguese, then English.
     "pending": ("Pendente", "Pending"),
     "paused": ("Pausado", "Paused"),
     "submitting": ("Enviando", "Submitting"),
@@ -48,11 +48,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "state_paused": ("Pausado", "Paused"),
     "state_stopping": ("Encerrando", "Stopping"),
     "remaining_unknown": ("tempo restante: calculando", "time left: calculating"),
-    "poll_errors": ("{0} consultas falharam", "{0} status queries failed"),
+    "poll_errors": ("consultas que falharam: {0}", "failed status queries: {0}"),
     "more_active": ("… e mais {0} em andamento", "… and {0} more in progress"),
-    "more_causes": ("… e mais {0} causas", "… and {0} more causes"),
+    "more_causes": ("… e outras causas: {0}", "… and more causes: {0}"),
     "done_partial": ("Parcial: ainda há itens na fila", "Partly done: jobs are still queued"),
-    "status_queued": ("Em aberto", "Not finished"),
     "completed_of": ("{0} de {1} itens concluídos", "{0} of {1} jobs completed"),
     "in_time": ("em {0}", "in {0}"),
     "batch": ("lote", "batch"),
@@ -71,8 +70,8 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "stopped_because": ("Motivo: {0}", "Cause: {0}"),
     "stop_first_error": ("parou no primeiro erro", "stopped at the first failure"),
     "callback_errors": (
-        "{0} chamadas do programa falharam; veja o registro (log)",
-        "{0} callbacks raised; see the log",
+        "Chamadas do programa que falharam: {0} (veja o log)",
+        "Callbacks that raised: {0} (see the log)",
     ),
     "warning": ("Aviso", "Warning"),
     "error": ("Erro", "Error"),
@@ -93,14 +92,14 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "Interrupted. The same command goes on from here.",
     ),
     "added": (
-        "Lote {0}: {1} itens novos, {2} já conhecidos",
-        "Batch {0}: {1} new jobs, {2} known already",
+        "Lote {0} · itens novos: {1} · já conhecidos: {2}",
+        "Batch {0} · new jobs: {1} · known already: {2}",
     ),
     "english_model": (
         "Modelo {0}: só inglês. Para outro idioma: --model base (baixa o modelo uma vez)",
         "Model {0}: English only. For other languages: --model base (downloads the model once)",
     ),
-    "taken_up": ("{0} itens voltaram para a fila", "{0} jobs are queued again"),
+    "taken_up": ("De volta à fila: {0}", "Queued again: {0}"),
     "runs_elsewhere": (
         "O lote continua no processo que o executa.",
         "The batch goes on in the process that runs it.",
@@ -117,14 +116,17 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "Lote {0}: quem o executa sai assim que possível",
         "Batch {0}: whoever runs it leaves as soon as possible",
     ),
-    "pruned": ("{0} itens apagados do banco; arquivos ficam", "{0} jobs deleted; files stay"),
+    "pruned": (
+        "Itens apagados do banco: {0} (os arquivos ficam)",
+        "Jobs deleted from the database: {0} (files stay)",
+    ),
     "no_jobs": ("Nenhum item", "No jobs"),
     "no_batches": ("Nenhum lote", "No batches"),
 }
 
 
 def language(lang: str | None = None) -> str:
-    """The language to show: *lang*, else ``BATCHKIT_LANG``, else ``"pt"``; unknown ones are English."""
+    """The language to show: *lang*, else ``BATCHKIT_LANG``, else ``"pt"``; others are English."""
     chosen = (lang or os.environ.get("BATCHKIT_LANG") or DEFAULT_LANGUAGE).lower()
     return "pt" if chosen.startswith("pt") else "en"
 

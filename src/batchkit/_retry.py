@@ -50,7 +50,7 @@ class Exponential:
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How often a job is tried again after failures that cost nothing, or that were billed as failed.
+    """How often a job is tried again after failures that cost nothing, or were billed as failed.
 
     A submission whose outcome is unknown is never repeated by this policy.
 
@@ -85,7 +85,8 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds that a response asks to wait, or ``None``.
 
     Reads ``retry-after-ms`` (milliseconds, as OpenAI and Azure send it), then ``Retry-After`` as
-    seconds or as an HTTP date (RFC 9110, section 10.2.3). Nonsense, and times past, count as absent.
+    seconds or as an HTTP date (RFC 9110, section 10.2.3). Nonsense counts as absent, and a time
+    past as no wait.
 
     Args:
         headers: with any spelling of the names.

@@ -52,8 +52,8 @@ class BatchRunner(BatchView):
             factory, or ``"module:factory"``; ``None`` to look at a batch without running it.
         name: of the batch; several batches may share a storage.
         storage: path of a SQLite file (default ``batchkit.db``), ``"memory"``, or an object.
-        executor: ``"sequential"``, ``"threads"``, ``"asyncio"``, ``"trio"``, or an object; by default
-            threads for a sync client and asyncio for an async one.
+        executor: ``"sequential"``, ``"threads"``, ``"asyncio"``, ``"trio"``, or an object; by
+            default threads for a sync client and asyncio for an async one.
         artifacts: where results are delivered, when a folder is not enough.
         clock, rng, hook: time, chance and crash points, for tests.
         options: everything in :class:`~batchkit.BatchConfig`, as ``max_concurrent=5``.
@@ -86,7 +86,8 @@ class BatchRunner(BatchView):
         clock = clock or SystemClock()
         super().__init__(opened, opened.open_batch(name, clock.time()), clock)
         self.config = config
-        self.rng, self.hook = rng or random.Random(), hook
+        # Jitter needs no secrecy.
+        self.rng, self.hook = rng or random.Random(), hook  # noqa: S311
         self.artifacts = artifacts or _folder(config, hook)
         self.bus = Bus()
         self._engine: Engine | None = None

@@ -84,9 +84,9 @@ class Session:
         waiting = sum(counts.get(status, 0) for status in (*IN_FLIGHT, JobStatus.UNCERTAIN))
         if waiting:
             raise ClientMismatchError(
-                f"batch {batch.name!r} has {waiting} jobs in flight at {batch.client_ref}, and this "
-                f"client is {client.ref}: run it with the client that started it, or give the new "
-                "work another name"
+                f"batch {batch.name!r} has {waiting} jobs in flight at {batch.client_ref}, and "
+                f"this client is {client.ref}: run it with the client that started it, or give "
+                "the new work another name"
             )
 
     def _engine(self, client: BoundClient, batch: Batch, epoch: int) -> Engine:

@@ -93,7 +93,8 @@ class Summary:
         return f"{text(key, lang)}: {self._counted(lang)}"
 
     def _counted(self, lang: str | None) -> str:
-        parts = [f"{count} {status.label(lang)}" for status, count in self.counts.items() if count]
+        order = sorted(self.counts, key=lambda status: (status is not JobStatus.COMPLETED, status))
+        parts = [f"{self.counts[s]} {s.label(lang)}" for s in order if self.counts[s]]
         return f"{', '.join(parts)} ({self.progress.elapsed:.1f} s)"
 
     def __str__(self) -> str:

@@ -54,9 +54,7 @@ def test_sync_and_async_clients_work_under_every_executor(
     assert provider.ledger.charges == {"a": 1, "b": 1, "c": 1}
 
 
-def test_a_thousand_prompts_end_the_same_everywhere(
-    make_runner: MakeRunner, tmp_path: Any
-) -> None:
+def test_a_thousand_prompts_end_the_same_everywhere(make_runner: MakeRunner, tmp_path: Any) -> None:
     words = ["", " [busy]", " [flaky]", " [fail]", " [reject]", " [drop_after]", " [blips]"]
     prompts = [f"item {i}{words[i % len(words)]}" for i in range(1000)]
     records = set()

@@ -1,4 +1,4 @@
-"""Dies at every point at which dying is interesting, recovers, and lets the provider's ledger judge."""
+"""Dies at every point of interest, recovers, and lets the provider's ledger judge."""
 
 from __future__ import annotations
 
@@ -129,7 +129,8 @@ def test_every_point_of_death_recovers(
     for point in range(1, len(whole.passed) + 1):
         held += die_at(point, World(executor, kind, tmp_path / str(point)))
     with capsys.disabled():
-        print(f" [{executor} on {kind}: {len(whole.passed)} points of death, {held['more']} held more]")
+        points, more = len(whole.passed), held["more"]
+        print(f" [{executor} on {kind}: {points} points of death, {more} held more]")
 
 
 def die_at(point: int, world: World) -> Counter[str]:

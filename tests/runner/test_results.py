@@ -21,6 +21,7 @@ from batchkit import (
 )
 from batchkit._io import Park
 from batchkit._scheduler import Scheduler
+from batchkit.storage import Change
 from batchkit.testing import FakeClient, FakeProvider
 
 MakeRunner = Callable[..., BatchRunner]
@@ -31,9 +32,7 @@ def only_result(runner: BatchRunner) -> Any:
     return job.result
 
 
-def test_a_callback_may_add_the_next_job_of_a_chain(
-    executor: str, make_runner: MakeRunner
-) -> None:
+def test_a_callback_may_add_the_next_job_of_a_chain(executor: str, make_runner: MakeRunner) -> None:
     done: list[str] = []
     runner = make_runner(lambda request: done.append(request.prompt), executor=executor)
 
@@ -150,8 +149,6 @@ def test_local_work_that_died_is_repeated_for_free(executor: str, make_runner: M
     epoch = runner.storage.acquire(runner.batch.id)
     (claimed,) = runner.storage.claim(runner.batch.id, epoch, 1, 0)
     started = claimed.to(JobStatus.SUBMITTING, attempt=1)
-    from batchkit.storage import Change  # noqa: PLC0415 - a crash is staged here alone
-
     runner.storage.save([Change(started, claimed)])
     runner.storage.release(runner.batch.id)
 

@@ -31,7 +31,7 @@ class ArtifactStore(Protocol):
         """The verified result of an earlier run for the same request, or ``None``."""
 
     def write(self, job: Job, output: Output, data: Fetched | None) -> tuple[Artifact, ...]:
-        """Delivers one output; *data* is what was fetched, ``None`` when the output holds it itself.
+        """Delivers one output; *data* is what was fetched, ``None`` when the output holds it.
 
         Raises:
             StorageFullError: no space left; nothing partial stays under a final name.

@@ -102,14 +102,13 @@ def transcribe(
     # Absolute, so that the batch can be resumed from anywhere.
     files = find_media(*(Path(path).expanduser().absolute() for path in paths))
     client = make_client("whisper", max_concurrent=plan.config["max_concurrent"])
-    if model is None and not plan.as_json:
-        _tell_default_model(ctx)
-    _work(
-        ctx,
-        plan,
-        client,
-        lambda runner: runner.add_files(*files, language=language, model=model),
-    )
+
+    def add(runner: BatchRunner) -> Added:
+        if model is None and not plan.as_json:
+            _tell_default_model(ctx)
+        return runner.add_files(*files, language=language, model=model)
+
+    _work(ctx, plan, client, add)
 
 
 def _tell_default_model(ctx: click.Context) -> None:

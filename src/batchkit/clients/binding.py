@@ -169,8 +169,8 @@ def as_finished(value: object) -> Finished:
     if value is None or isinstance(value, (bool, int, float, list, tuple, Mapping)):
         return Finished(value=value)
     log.warning(
-        "the function returned %s, which is kept as text: return text, bytes, a Path, a Transcript, "
-        "an Output or JSON values",
+        "the function returned %s, which is kept as text: return text, bytes, a Path, "
+        "a Transcript, an Output or JSON values",
         type(value).__name__,
     )
     return Finished(text=repr(value))

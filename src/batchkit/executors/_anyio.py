@@ -49,10 +49,10 @@ class LoopBell:
 def _threadsafe_scheduler() -> Callable[[Callable[[], None]], Any]:
     """How the running loop is told from outside to call something."""
     if _on_trio():
-        import trio.lowlevel  # noqa: PLC0415 - only where trio runs already
+        import trio.lowlevel
 
         return trio.lowlevel.current_trio_token().run_sync_soon
-    import asyncio  # noqa: PLC0415 - only where asyncio runs already
+    import asyncio
 
     return asyncio.get_running_loop().call_soon_threadsafe
 

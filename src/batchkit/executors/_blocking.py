@@ -1,4 +1,4 @@
-"""What the blocking executors share: the loop that turns the engine, and the bell that ends a wait."""
+"""What the blocking executors share: the loop that turns the engine, and the bell of its waits."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The contract of an executor: it runs calls somewhere, and waits in its own way.
 
 All executors turn the same :class:`~batchkit._engine.Engine`. They differ in where a client's
-methods are called, and in how they wait until the next turn. That is all they may differ in: the same
-batch ends with the same records under each of them.
+methods are called, and in how they wait until the next turn. That is all they may differ in: the
+same batch ends with the same records under each of them.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ class Database:
             )
         if version > schema.SCHEMA_VERSION:
             raise StorageVersionError(
-                f"{self.location} was written by a newer batchkit (schema {version}, this one knows "
-                f"{schema.SCHEMA_VERSION}): upgrade batchkit-video, or name another file"
+                f"{self.location} was written by a newer batchkit (schema {version}, this one "
+                f"knows {schema.SCHEMA_VERSION}): upgrade batchkit-video, or name another file"
             )
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA temp_store = MEMORY")

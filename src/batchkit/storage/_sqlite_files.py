@@ -44,17 +44,17 @@ def _explain(exc: sqlite3.Error, location: str) -> StorageError:
     code = (getattr(exc, "sqlite_errorcode", None) or 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StorageLockedError(
-            f"{location} is locked by another program: close it (a database browser, a backup), then "
-            "run again; nothing is lost"
+            f"{location} is locked by another program: close it (a database browser, a backup), "
+            "then run again; nothing is lost"
         )
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StorageCorruptError(
-            f"{location} is damaged, or is not a database: restore a copy, or name another file with "
-            "storage="
+            f"{location} is damaged, or is not a database: restore a copy, or name another file "
+            "with storage="
         )
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return StorageFullError(
-            f"{location} cannot be written ({exc}): free some space, then run again; nothing is lost"
+            f"{location} cannot be written ({exc}): free some space, then run again"
         )
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return StorageFullError(
@@ -91,7 +91,7 @@ def refuse_network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) 
 
 
 class OwnerLock:
-    """An operating-system lock on a file: released by the death of its owner, whatever the cause."""
+    """An operating-system lock on a file: the death of its owner releases it, in any case."""
 
     def __init__(self, path: Path, name: str) -> None:
         self._path, self._name = path, name
@@ -111,8 +111,8 @@ class OwnerLock:
             owner = os.pread(file, 20, 0).decode(errors="replace").strip() or "unknown"
             os.close(file)
             raise BatchBusyError(
-                f"another runner (process {owner}) works on batch {self._name!r}: wait for it, stop "
-                "it, or give this one another name"
+                f"another runner (process {owner}) works on batch {self._name!r}: wait for it, "
+                "stop it, or give this one another name"
             ) from exc
         os.ftruncate(file, 0)
         os.pwrite(file, str(os.getpid()).encode(), 0)

@@ -64,8 +64,9 @@ BATCH_COLUMNS = (
     "id, uid, name, client_ref, config, control, control_reason, max_concurrent, created, started"
 )
 JOB_COLUMNS = (
-    "id, batch, idx, identity, request, metadata, priority, status, epoch, attempt, retries, handle,"
-    " error, prepared, cost, created, started, completed, not_before, deadline, cancel_requested_at"
+    "id, batch, idx, identity, request, metadata, priority, status, epoch, attempt, retries,"
+    " handle, error, prepared, cost, created, started, completed, not_before, deadline,"
+    " cancel_requested_at"
 )
 
 #: A runner's save. What belongs to persons (priority, metadata, a wish to cancel) is not written.

@@ -1,14 +1,14 @@
 """The contract of a storage backend.
 
-A storage is synchronous, safe to call from any thread, and small. ``batchkit.testing.check_storage``
-tests an implementation against everything said here; :class:`~batchkit.storage.MemoryStorage` is
-the reference.
+A storage is synchronous, safe to call from any thread, and small.
+``batchkit.testing.check_storage`` tests an implementation against everything said here;
+:class:`~batchkit.storage.MemoryStorage` is the reference.
 
 Two writers touch a job. Its *runner* owns it through an **epoch**: :meth:`Storage.claim` stamps the
-runner's epoch on the row, and every later :meth:`Storage.save` names it. A *person*, in any process,
-changes a job that nobody is submitting with :meth:`Storage.steer`, which sets the epoch to 0, so that
-a runner that had just claimed it finds itself fenced. State is fenced; the journal is not: what a
-provider answered is appended whatever the epoch.
+runner's epoch on the row, and every later :meth:`Storage.save` names it. A *person*, in any
+process, changes a job that nobody is submitting with :meth:`Storage.steer`, which sets the epoch to
+0, so that a runner that had just claimed it finds itself fenced. State is fenced; the journal is
+not: what a provider answered is appended whatever the epoch.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Storage(Protocol):
         """All of them, oldest first."""
 
     def update_batch(self, batch_id: int, **changes: Any) -> Batch:
-        """Writes fields of a batch's record (``client_ref``, ``config``, ``max_concurrent``, ``started``)."""
+        """Writes ``client_ref``, ``config``, ``max_concurrent`` or ``started`` of a batch."""
 
     def set_control(
         self, batch_id: int, control: Control, reason: str, entry: Entry | None
@@ -164,7 +164,7 @@ class Storage(Protocol):
         """Adds what is new; for each item the job's id and whether it was new, in order."""
 
     def claim(self, batch_id: int, epoch: int, limit: int, now: float) -> Sequence[Job]:
-        """Up to *limit* PENDING jobs that may go now, by priority, then index, stamped with *epoch*.
+        """Up to *limit* PENDING jobs that may go now, by priority and index, stamped with *epoch*.
 
         A job stamped with this epoch already is not handed out again.
         """

@@ -37,8 +37,9 @@ class SQLiteStorage:
     Args:
         path: the file; made when it does not exist. ``":memory:"`` keeps everything in memory.
         durability: what survives a power cut, beside intents and handles, which always do:
-            ``"normal"`` may lose the last commits (never the file), ``"full"`` loses none, ``"off"``
-            leaves it to the operating system. The death of the process loses nothing in any of them.
+            ``"normal"`` may lose the last commits (never the file), ``"full"`` loses none,
+            ``"off"`` leaves it to the operating system. The death of the process loses nothing in
+            any of them.
         timeout: seconds to wait for another program's lock.
 
     Raises:
@@ -244,9 +245,9 @@ class SQLiteStorage:
         return self._find("batch = ? AND identity = ?", batch_id, identity)
 
     def _find(self, where: str, *values: Any) -> Job | None:
-        sql = f"SELECT {schema.JOB_COLUMNS}, data FROM jobs LEFT JOIN results ON job = id WHERE {where}"
+        sql = f"SELECT {schema.JOB_COLUMNS}, data FROM jobs LEFT JOIN results ON job = id"
         with self._reading():
-            row = self._one(sql, *values)
+            row = self._one(f"{sql} WHERE {where}", *values)
         return schema.job_from(row[:-1], row[-1]) if row else None
 
     def jobs(

@@ -155,9 +155,9 @@ def _claim_waits(storage: Storage) -> None:
     for wait, job in zip((5.0, 9.0, 7.0), storage.claim(batch, epoch, 3, NOW), strict=True):
         advance(storage, job, _S.SUBMITTING, _S.PENDING, not_before=NOW + wait)
     equal(storage.next_due(batch, NOW), NOW + 5, "next due")
+    equal(storage.next_due(batch, NOW + 8), NOW + 9, "next that must still wait")
     equal(claimed(storage, batch, epoch, NOW + 4.9), [], "too early")
     equal([job.identity for job in storage.claim(batch, epoch, 1, NOW + 8)], ["a"], "due")
-    equal(storage.next_due(batch, NOW + 8), NOW + 9, "next that must still wait")
     equal(claimed(storage, batch, epoch, NOW + 6), [], "after the clock was set back")
     equal(claimed(storage, batch, epoch, NOW + 9), ["b", "c"], "due at that very second")
     equal(storage.next_due(batch, NOW + 9), None, "nothing waits any more")

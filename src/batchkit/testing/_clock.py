@@ -36,6 +36,6 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         """Moves on by *seconds*."""
-        # Sums of floats fall short of what was asked for; a millionth of a second is not waited for.
+        # Sums of floats fall short of what was asked for: a microsecond more makes up for it.
         self.now += seconds + 1e-6
         self.ticks += seconds + 1e-6

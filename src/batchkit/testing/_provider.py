@@ -144,12 +144,15 @@ class FakeProvider:
             raise OutcomeUnknownError("the connection broke before the request was sent")
 
     def _start(self, item: str, key: str, word: str) -> RemoteJob:
-        polls = self.polls * 10 if word == "slow" else self.polls
-        job = RemoteJob(f"remote-{len(self.jobs) + 1}", item, key, word, polls)
+        number = len(self.jobs) + 1
+        job = RemoteJob(f"remote-{number}", item, key, word, self._polls(word))
         self.jobs[job.id] = job
         self._by_key[key] = job.id
         self.ledger.charges[item] += 1
         return job
+
+    def _polls(self, word: str) -> int:
+        return self.polls * 10 if word == "slow" else self.polls
 
     def poll(self, handle: Handle) -> RemoteStatus:
         """One status query."""
@@ -165,7 +168,7 @@ class FakeProvider:
                 return self._ended(job)
             job.polls_left -= 1
             if job.polls_left > 0:
-                done = 1 - job.polls_left / (self.polls * 10 if job.script == "slow" else self.polls)
+                done = 1 - job.polls_left / self._polls(job.script)
                 word = "simmering" if job.script == "unknown" else "running"
                 return RemoteStatus(state=RemoteState.RUNNING, progress=done, raw_state=word)
             failed = job.script in ("fail", "flaky")
@@ -296,7 +299,7 @@ def _nothing(operation: str) -> None:
     """No fault."""
 
 
-class Crash(BaseException):  # noqa: N818 - it is the death of a process, not an error
+class Crash(BaseException):
     """The death of the process, as an exception that nothing catches."""
 
 

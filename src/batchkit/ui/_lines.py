@@ -80,7 +80,7 @@ class Snapshot:
 
     def _remaining(self) -> list[str]:
         progress = self.progress
-        if progress.paused or progress.done + progress.held >= progress.total:
+        if self.stopping or progress.paused or progress.done + progress.held >= progress.total:
             return []
         found = progress.remaining
         if found is None:

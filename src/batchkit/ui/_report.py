@@ -94,6 +94,8 @@ class _Report:
     def _key(self) -> str:
         code = self._summary.exit_code
         open_jobs = self._open()
+        if code is ExitCode.HELD and self._summary.paused is not None:
+            return "state_paused"
         # A run that was told a limit, or no run at all, is no case for a decision.
         if code is ExitCode.HELD and open_jobs and not self._summary.progress.held:
             return "done_partial"
