@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -60,7 +61,8 @@ class Bus:
         self._busy = False
         self._closed = False
         self._waiting: list[Callable[[], None]] = []
-        self._waiting_timers: list[threading.Timer] = []
+        self._timer: threading.Timer | None = None
+        self._asked: float | None = None
 
     def subscribe(self, subscription: Subscription) -> Callable[[], None]:
         """Adds a callback; calling what is returned removes it."""
@@ -164,28 +166,32 @@ class Bus:
         return threading.current_thread() is self._thread
 
     def settled(self, then: Callable[[], None]) -> bool:
-        """Whether every event has been delivered; if not, *then* is called when it is so.
+        """Whether every event has been delivered; if not, *then* is called when it may be so.
 
-        It is called after :data:`CALLBACK_GRACE` seconds in any case: a callback that hangs must
-        not keep a run from ending.
+        A callback that hangs must not keep a run from ending: after :data:`CALLBACK_GRACE` seconds
+        the answer is yes.
         """
         with self._wake:
             if self._idle():
+                self._asked = None
                 return True
-            self._waiting.append(then)
-        timer = threading.Timer(CALLBACK_GRACE, then)
-        timer.daemon = True
-        timer.start()
-        self._waiting_timers.append(timer)
-        return False
+            now = time.monotonic()
+            if self._asked is None:
+                self._asked = now
+                self._timer = threading.Timer(CALLBACK_GRACE, then)
+                self._timer.daemon = True
+                self._timer.start()
+            self._waiting = [then]
+            return now - self._asked >= CALLBACK_GRACE
 
     def _idle(self) -> bool:
         return self._thread is None or (not self._queue and not self._busy)
 
     def drain(self) -> None:
         """Waits for the delivery of every queued event, at most :data:`CALLBACK_GRACE` seconds."""
-        while self._waiting_timers:
-            self._waiting_timers.pop().cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._asked = None
         if self.inside():
             return
         with self._wake:

@@ -61,7 +61,6 @@ class Engine(FlowIO):
     _failure: BaseException | None = None
     _attached: bool = False
     _closed: bool = False
-    _heard: bool = False
 
     def __attrs_post_init__(self) -> None:
         self.scheduler = Scheduler(self._flow_ended)
@@ -106,24 +105,17 @@ class Engine(FlowIO):
             return _earliest(scheduler.next_due(), dispatcher.next_look())
         if self.overdue and self.clock.monotonic() < self.overdue_until:
             return self.overdue_until
-        if not self._settled():
+        if not self.settled(self.nudge):
+            # A callback may add the next job of a chain.
             return None
+        if not dispatcher.finished:
+            return start
         if self._closing():
             return start if ready else scheduler.next_due()
         dispatcher.over = True
         if self._failure is not None:
             raise self._failure
         return DONE
-
-    def _settled(self) -> bool:
-        """Whether callbacks have heard everything: one may add the next job of a chain."""
-        if not self._heard:
-            self._heard = self.settled(self._all_heard)
-        return self._heard
-
-    def _all_heard(self) -> None:
-        self._heard = True
-        self.nudge()
 
     def _closing(self) -> bool:
         """Closes a client that was made for this run, where its calls ran; whether that goes on."""
@@ -145,7 +137,6 @@ class Engine(FlowIO):
         return CONTROL_INTERVAL if self.storage.shared else None
 
     def _start(self, job: Job) -> None:
-        self._heard = False
         task = self.scheduler.start(_flow.run_job(self, job), job.id, job)
         self.dispatcher.active += 1
         task.context.run(progress_sink.set, _Sink(self, job.id))

@@ -394,7 +394,8 @@ def test_a_title_cannot_steer_the_terminal() -> None:
 
 def test_letters_that_a_stream_does_not_know_do_not_end_it() -> None:
     raw = io.BytesIO()
-    say(io.TextIOWrapper(raw, encoding="ascii"), "3–9 s")
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    say(stream, "3–9 s")
     assert raw.getvalue() == b"3?9 s\n"
 
 
