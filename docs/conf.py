@@ -122,9 +122,7 @@ GENERATED = {
 
 def fill(app: Any, name: str, source: list[str]) -> None:
     """Puts generated tables where a page asks for them."""
-    source[0] = re.sub(
-        r"<!-- generated: (\w+) -->", lambda found: GENERATED[found[1]](), source[0]
-    )
+    source[0] = re.sub(r"<!-- generated: (\w+) -->", lambda found: GENERATED[found[1]](), source[0])
 
 
 # -- links -----------------------------------------------------------------------------------
@@ -144,9 +142,7 @@ def link_public_name(app: Any, env: Any, node: Any, text: Any) -> Any:
     for place in _PLACES:
         full = f"{place}.{name}"
         if full in domain.objects:
-            return domain.resolve_xref(
-                env, node["refdoc"], app.builder, "obj", full, node, text
-            )
+            return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", full, node, text)
     return None
 
 

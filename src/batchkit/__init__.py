@@ -181,9 +181,16 @@ __version__ = "0.1.0"
 # A library says nothing unless its host program listens.
 _logging.getLogger("batchkit").addHandler(_logging.NullHandler())
 
-# Tracebacks show the name that users import. Only exceptions: the annotations of other classes are
-# resolved in the module that they name.
-for _value in (globals()[_name] for _name in __all__):
-    if isinstance(_value, type) and issubclass(_value, BaseException):
-        _value.__module__ = "batchkit"
-del _value
+
+def _show_public_names() -> None:
+    """Makes tracebacks show the name that users import.
+
+    Only of exceptions: the annotations of other classes are resolved in the module they name.
+    """
+    for name in __all__:
+        value = globals()[name]
+        if isinstance(value, type) and issubclass(value, BaseException):
+            value.__module__ = __name__
+
+
+_show_public_names()

@@ -70,6 +70,7 @@ class Calls(Protocol):
 
     def start(self, call: Call) -> bool:
         """Runs *call*: at once, then ``True``; or elsewhere, and it delivers when it is done."""
+        ...
 
 
 class Clock(Protocol):
@@ -77,12 +78,15 @@ class Clock(Protocol):
 
     def time(self) -> float:
         """UTC seconds."""
+        ...
 
     def monotonic(self) -> float:
         """Seconds that never go back."""
+        ...
 
     def skip(self, seconds: float | None) -> bool:
         """Moves a fake clock on by *seconds* and answers ``True``; a real one answers ``False``.
 
         ``None`` means that nothing is due: a fake clock answers ``False`` too.
         """
+        ...

@@ -43,7 +43,7 @@ class FlowIO:
         storage: where the records are.
         dispatcher: who goes next.
         clock: the time.
-        uniform: draws from 0 to 1.
+        draw: draws from 0 to 1.
         tell: takes every event that somebody listens to.
         listens: whether anybody listens to an event class.
         settled: whether every event has been heard; if not, calls what it is given when so.
@@ -65,7 +65,7 @@ class FlowIO:
     storage: Storage
     dispatcher: Dispatcher
     clock: Clock
-    uniform: Callable[[], float]
+    draw: Callable[[], float]
     tell: Callable[[Event], None]
     listens: Callable[[type[Event]], bool]
     settled: Callable[[Callable[[], None]], bool]
@@ -88,6 +88,9 @@ class FlowIO:
 
     def now(self) -> float:
         return self.clock.time()
+
+    def uniform(self) -> float:
+        return self.draw()
 
     def submit_key(self, job: Job) -> str:
         return submit_key(self.dispatcher.batch.uid, job.index, job.attempt)

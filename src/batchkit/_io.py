@@ -59,19 +59,24 @@ class IO(Protocol):
     @property
     def client(self) -> BoundClient:
         """The client in use."""
+        ...
 
     @property
     def config(self) -> BatchConfig:
         """The configuration in force."""
+        ...
 
     def now(self) -> float:
         """UTC seconds."""
+        ...
 
     def uniform(self) -> float:
         """A random number from 0 to 1."""
+        ...
 
     def submit_key(self, job: Job) -> str:
         """The key that this attempt, and no other, carries to the provider."""
+        ...
 
     async def save(
         self, job: Job, *told: type[Event], power_safe: bool = False, result: bool = False
@@ -87,6 +92,7 @@ class IO(Protocol):
         Raises:
             FencedError: the job is no longer ours.
         """
+        ...
 
     async def call(
         self, method: Method, *args: Any, lane: Lane = "call", timeout: float | None = None
@@ -98,33 +104,44 @@ class IO(Protocol):
             WorkCanceledError: local work was ended because a person asked for it.
             Exception: whatever the method raised.
         """
+        ...
 
     async def sleep(self, job: Job, seconds: float) -> None:
         """Waits, unless somebody wakes the job earlier (a webhook, a cancel)."""
+        ...
 
     def uncancellable(self) -> AbstractContextManager[None]:
         """Inside, stopping the run waits for this flow: between a payment and its record."""
+        ...
 
     def cancel_requested(self, job: Job) -> bool:
         """Whether a person asked for the end of this job."""
+        ...
 
     async def evidence(self, job: Job) -> Handle | None:
         """The handle that the journal holds for the job's last attempt, or ``None``."""
+        ...
 
     def watch(self, job: Job) -> None:
         """Shows a record that is not worth a save: progress, poll errors."""
+        ...
 
     async def existing(self, job: Job) -> JobResult | None:
         """The verified result that an earlier run left on disk for this request."""
+        ...
 
     def must_collect(self, job: Job) -> bool:
         """Whether the job's outputs have to be brought to disk."""
+        ...
 
     async def collect(self, job: Job) -> Job:
         """Brings the job's outputs to disk; returns it with its artifacts."""
+        ...
 
     def pause_batch(self, reason: str) -> None:
         """Stops submissions until a person resumes them."""
+        ...
 
     def cool_down(self, seconds: float) -> None:
         """Slows everybody who shares this client's quota."""
+        ...

@@ -295,7 +295,7 @@ class BatchRunner(BatchView):
         if engine is None:
             return []
         tasks = list(engine.scheduler.tasks.values())
-        jobs = [engine.live.get(task.key, task.job) for task in tasks if task.key > 0]
+        jobs: list[Job] = [engine.live.get(t.key) or t.job for t in tasks if t.key > 0]
         return sorted(jobs, key=lambda job: job.index)
 
     def results(self) -> Iterator[Job]:

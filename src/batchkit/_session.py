@@ -109,7 +109,7 @@ class Session:
             storage=runner.storage,
             dispatcher=dispatcher,
             clock=runner.clock,
-            uniform=runner.rng.random,
+            draw=runner.rng.random,
             tell=runner.bus.tell,
             listens=runner.bus.listens,
             settled=runner.bus.settled,

@@ -68,7 +68,7 @@ class Template:
     def __init__(self, pattern: str) -> None:
         if not pattern.strip():
             raise TemplateError(f"the output template is {pattern!r}: try {DEFAULT_TEMPLATE!r}")
-        self.__attrs_init__(pattern, read(pattern))
+        self.__attrs_init__(pattern, read(pattern))  # pyright: ignore - attrs makes it
 
     def __str__(self) -> str:
         return self.pattern

@@ -26,9 +26,11 @@ class ArtifactStore(Protocol):
             TemplateError: an unknown field, an unsafe name, or two jobs with one file name.
             StorageFullError: the place cannot be written to.
         """
+        ...
 
     def existing(self, job: Job) -> JobResult | None:
         """The verified result of an earlier run for the same request, or ``None``."""
+        ...
 
     def write(self, job: Job, output: Output, data: Fetched | None) -> tuple[Artifact, ...]:
         """Delivers one output; *data* is what was fetched, ``None`` when the output holds it.
@@ -37,6 +39,8 @@ class ArtifactStore(Protocol):
             StorageFullError: no space left; nothing partial stays under a final name.
             ResultExpiredError: the provider has deleted it.
         """
+        ...
 
     def report(self, jobs: Iterable[Job]) -> None:
         """Rewrites the manifest from all jobs of the batch, atomically."""
+        ...

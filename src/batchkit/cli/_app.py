@@ -32,9 +32,12 @@ batchkit.db in the current folder, unless --storage names another file.
 
 \b
 Exit codes:
-    0  every job is completed      3  jobs wait for a person, or are not finished
-    1  some jobs failed            4  the database or the output folder cannot be used
-    2  the call was wrong        130  interrupted
+    0  every job is completed, or the sample that --limit asked for
+    1  some jobs failed
+    2  the call was wrong
+    3  jobs wait for a person, or are not finished
+    4  the database or the output folder cannot be used
+  130  interrupted
 """
 
 

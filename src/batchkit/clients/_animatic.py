@@ -339,7 +339,8 @@ class Animatic:
         # A soft shadow keeps the letters apart from whatever passes behind them.
         blurred = ink.filter(ImageFilter.GaussianBlur(self._unit * 0.025))
         card = ImageOps.colorize(ink, (0, 0, 0), _INK)
-        card.putalpha(ImageChops.lighter(ink, blurred.point(lambda v: min(150, v * 2))))
+        shade = blurred.point([min(150, value * 2) for value in range(256)])
+        card.putalpha(ImageChops.lighter(ink, shade))
         return card
 
     def _draw_timeline(self, picture: Image.Image, done: float) -> None:

@@ -147,6 +147,7 @@ class VideoClient(Protocol):
 
     def submit(self, job: Job) -> Any:
         """Starts the job at the provider: ``Accepted``, or ``Finished``, or an awaitable of one."""
+        ...
 
 
 @attrs.frozen

@@ -235,7 +235,7 @@ def _read_sound(source: str) -> tuple[Any, dict[str, float]]:
         # The prefix bars FFmpeg's other protocols: from odd file names, and from playlists.
         with av.open(f"file:{Path(source).absolute()}", metadata_errors="ignore") as container:
             return _decode(container, source)
-    except av.FFmpegError as exc:
+    except av.FFmpegError as exc:  # pyright: ignore[reportPrivateImportUsage]
         raise _corrupt(source, exc.strerror or type(exc).__name__) from exc
 
 
@@ -270,7 +270,7 @@ def _frames(packets: Iterable[Any], damaged: list[str]) -> Iterator[Any]:
     for packet in packets:
         try:
             yield from packet.decode()
-        except av.FFmpegError as exc:
+        except av.FFmpegError as exc:  # pyright: ignore[reportPrivateImportUsage]
             log.debug("a packet is skipped, the next may be whole: %s", exc)
             damaged.append(str(exc))
 

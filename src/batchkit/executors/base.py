@@ -18,10 +18,12 @@ class Executor(Protocol):
     @property
     def name(self) -> str:
         """As the user would write it."""
+        ...
 
     @property
     def capacity(self) -> int | None:
         """Most jobs at once that make sense; ``None`` for as many as the user wants."""
+        ...
 
     def run(self, engine: Engine) -> None:
         """Drives *engine* to its end in the calling thread.
@@ -29,9 +31,11 @@ class Executor(Protocol):
         Raises:
             KeyboardInterrupt: the user gave up; the engine has been abandoned.
         """
+        ...
 
     async def run_async(self, engine: Engine) -> None:
         """The same, without blocking the event loop that awaits it.
 
         When it is cancelled, submissions in flight are still recorded before it leaves.
         """
+        ...

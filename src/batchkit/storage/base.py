@@ -124,29 +124,36 @@ class Storage(Protocol):
     @property
     def shared(self) -> bool:
         """Whether another process may change it."""
+        ...
 
     @property
     def location(self) -> str:
         """Where it is, for messages and for the command that resumes."""
+        ...
 
     # -- batches ---------------------------------------------------------------------------
 
     def open_batch(self, name: str, now: float) -> Batch:
         """The batch of that name; made when there is none."""
+        ...
 
     def find_batch(self, name: str) -> Batch | None:
         """The batch of that name, or ``None``."""
+        ...
 
     def batches(self) -> Sequence[Batch]:
         """All of them, oldest first."""
+        ...
 
     def update_batch(self, batch_id: int, **changes: Any) -> Batch:
         """Writes ``client_ref``, ``config``, ``max_concurrent`` or ``started`` of a batch."""
+        ...
 
     def set_control(
         self, batch_id: int, control: Control, reason: str, entry: Entry | None
     ) -> None:
         """Writes what people want of the batch, and tells it."""
+        ...
 
     def acquire(self, batch_id: int) -> int:
         """Makes the caller the batch's only runner; returns its epoch, higher than any before.
@@ -154,26 +161,32 @@ class Storage(Protocol):
         Raises:
             BatchBusyError: another runner, in whichever process, has it. A dead one has not.
         """
+        ...
 
     def release(self, batch_id: int) -> None:
         """Gives up what :meth:`acquire` took; harmless when it took nothing."""
+        ...
 
     # -- jobs ------------------------------------------------------------------------------
 
     def add(self, batch_id: int, items: Sequence[NewJob], now: float) -> Sequence[tuple[int, bool]]:
         """Adds what is new; for each item the job's id and whether it was new, in order."""
+        ...
 
     def claim(self, batch_id: int, epoch: int, limit: int, now: float) -> Sequence[Job]:
         """Up to *limit* PENDING jobs that may go now, by priority and index, stamped with *epoch*.
 
         A job stamped with this epoch already is not handed out again.
         """
+        ...
 
     def in_flight(self, batch_id: int, epoch: int) -> Sequence[Job]:
         """Every SUBMITTING, UNCERTAIN, PROCESSING and COLLECTING job, stamped with *epoch*."""
+        ...
 
     def next_due(self, batch_id: int, now: float) -> float | None:
         """When the next PENDING job that must still wait may go."""
+        ...
 
     def save(self, changes: Sequence[Change]) -> Saved:
         """Writes all of it in one transaction; one fenced change does not undo its neighbours.
@@ -181,72 +194,92 @@ class Storage(Protocol):
         ``priority``, ``metadata``, ``request`` and ``cancel_requested_at`` are not written: they
         belong to persons.
         """
+        ...
 
     def rescue(self, changes: Sequence[Change]) -> None:
         """Called when :meth:`save` failed: keeps the handles in *changes* somewhere else.
 
         They are evidence again after the next :meth:`acquire`.
         """
+        ...
 
     def steer(self, job: Job, was: JobStatus, entry: Entry | None) -> bool:
         """Writes a person's change if the job still is *was*; fences its runner.
 
         Writes ``priority`` and ``metadata`` too.
         """
+        ...
 
     def remove(self, job_id: int) -> bool:
         """Deletes a PENDING or PAUSED job that was never submitted; whether it was there."""
+        ...
 
     def request_cancel(self, job_id: int, now: float) -> None:
         """Notes that a person wants this job ended."""
+        ...
 
     def cancel_requests(self, batch_id: int) -> Collection[int]:
         """Jobs in flight that a person wants ended."""
+        ...
 
     def get(self, job_id: int) -> Job | None:
         """One job with its result."""
+        ...
 
     def find(self, batch_id: int, identity: str) -> Job | None:
         """One job by its identity, with its result."""
+        ...
 
     def jobs(
         self, batch_id: int, statuses: Collection[JobStatus] | None = None, *, results: bool = False
     ) -> Iterator[Job]:
         """Jobs in order of index, read in pages; without their results unless asked."""
+        ...
 
     def result(self, job_id: int) -> JobResult | None:
         """The result of one job."""
+        ...
 
     def counts(self, batch_id: int) -> Mapping[JobStatus, int]:
         """Jobs by status, without a scan."""
+        ...
 
     def cost(self, batch_id: int) -> float | None:
         """Settled cost of all jobs; ``None`` when none told its cost."""
+        ...
 
     def failures(self, batch_id: int) -> Sequence[Failures]:
         """Failed and expired jobs by cause, the most frequent first."""
+        ...
 
     # -- journal ---------------------------------------------------------------------------
 
     def append(self, batch_id: int, entries: Sequence[Entry]) -> int:
         """Adds lines that belong to no save; returns the number of the first."""
+        ...
 
     def journal(self, batch_id: int, since: int = 0, limit: int = 1000) -> Sequence[Entry]:
         """Lines with a higher number than *since*, in order."""
+        ...
 
     def attempts(self, job_id: int) -> Sequence[Attempt]:
         """All submissions of a job."""
+        ...
 
     def evidence(self, job_id: int, attempt: int) -> Handle | None:
         """The handle that the journal holds for one attempt."""
+        ...
 
     # -- upkeep ----------------------------------------------------------------------------
 
     def changed(self) -> object:
         """A token that differs once another process has written."""
+        ...
 
     def prune(self, before: float) -> int:
         """Deletes batches whose every job ended before that time; returns how many jobs went."""
+        ...
 
     def close(self) -> None:
         """Releases everything; may be called twice."""
+        ...

@@ -25,15 +25,19 @@ class Watched(Protocol):
     @property
     def name(self) -> str:
         """Of the batch."""
+        ...
 
     def progress(self) -> Progress:
         """How far it is."""
+        ...
 
     def active(self) -> list[Job]:
         """Jobs in flight."""
+        ...
 
     def failures(self) -> list[Failures]:
         """Failed jobs by cause."""
+        ...
 
 
 @attrs.frozen(kw_only=True)

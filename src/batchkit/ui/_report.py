@@ -96,7 +96,10 @@ class _Report:
         open_jobs = self._open()
         if code is ExitCode.HELD and self._summary.paused is not None:
             return "state_paused"
-        # A run that was told a limit, or no run at all, is no case for a decision.
+        if code is ExitCode.DONE and open_jobs:
+            # What --limit asked for is done; the batch is not.
+            return "done_limited"
+        # Nobody runs it, and nothing waits for a person: that is no case for a decision.
         if code is ExitCode.HELD and open_jobs and not self._summary.progress.held:
             return "done_partial"
         return _KEYS[code]
