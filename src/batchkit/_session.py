@@ -81,6 +81,15 @@ class Session:
         if not batch.client_ref or batch.client_ref == client.ref or client.free:
             return
         counts = self._runner.storage.counts(batch.id)
+        pending = counts.get(JobStatus.PENDING, 0)
+        if pending:
+            log.warning(
+                "batch %r was last run with %s; its %d pending jobs now go to %s",
+                batch.name,
+                batch.client_ref,
+                pending,
+                client.ref,
+            )
         waiting = sum(counts.get(status, 0) for status in (*IN_FLIGHT, JobStatus.UNCERTAIN))
         if waiting:
             raise ClientMismatchError(

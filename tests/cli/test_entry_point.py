@@ -370,7 +370,7 @@ def test_the_doctor_finds_a_folder_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = tmp_path / "missing"
-    monkeypatch.setattr(entry.Path, "cwd", lambda: missing)
+    monkeypatch.setattr(Path, "cwd", lambda: missing)
     assert entry.main(["doctor"]) == 1
     assert "FAIL  database in this folder" in capsys.readouterr().out
 
