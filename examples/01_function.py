@@ -12,7 +12,7 @@ import batchkit
 
 def make_video(request: batchkit.Request) -> bytes:
     """Stands for the call of your API: a request in, a video out."""
-    print("called for", request.title)
+    print(f"called for {request.title}")
     return f"a video of {request.title}".encode()
 
 

@@ -51,6 +51,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "poll_errors": ("consultas que falharam: {0}", "failed status queries: {0}"),
     "more_active": ("… e mais {0} em andamento", "… and {0} more in progress"),
     "more_causes": ("… e outras causas: {0}", "… and more causes: {0}"),
+    "done_stopped_failed": ("Interrompido, com erros", "Interrupted, with failures"),
     "done_partial": ("Parcial: ainda há itens na fila", "Partly done: jobs are still queued"),
     "completed_of": ("{0} de {1} itens concluídos", "{0} of {1} jobs completed"),
     "in_time": ("em {0}", "in {0}"),

@@ -189,6 +189,38 @@ def test_a_third_ctrl_c_ends_a_process_whose_call_is_stuck(folder: Path) -> None
     assert "See the uncertain jobs: batchkit list --status uncertain" in again.stdout
 
 
+def read_terminal(file: int, awaited: bytes) -> bytes:
+    seen = b""
+    while awaited not in seen:
+        seen += os.read(file, 4096)
+    return seen
+
+
+@pytest.mark.slow
+def test_in_a_terminal_the_picture_says_that_the_run_is_stopping(folder: Path) -> None:
+    master, terminal = os.openpty()
+    env = {**os.environ, "BATCHKIT_LANG": "en", "TERM": "xterm", "COLUMNS": "100"}
+    env.pop("CI", None)
+    words = command(*GENERATE, "mine:step")
+    process = subprocess.Popen(
+        words, cwd=folder, env=env, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal
+    )
+    os.close(terminal)
+    seen = read_terminal(master, b"Submitting")
+    process.send_signal(signal.SIGINT)
+    seen += read_terminal(master, "videos · Stopping".encode())
+    (folder / "go").touch()
+    # The cursor comes back, which the picture hides.
+    seen += read_terminal(master, b"\x1b[?25h")
+    out, _ = process.communicate(timeout=30)
+    os.close(master)
+    assert b"stopping: jobs in flight will end first" in seen
+    # Data do not mix with the picture.
+    assert out.startswith(b"Interrupted (batch videos): 1 of 3 jobs completed")
+    assert b"\x1b" not in out
+    assert process.returncode == 130
+
+
 @pytest.mark.slow
 def test_a_second_process_is_refused_and_status_pause_and_resume_work_meanwhile(
     folder: Path,

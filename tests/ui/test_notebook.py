@@ -77,7 +77,9 @@ def test_a_runner_is_renewed_within_a_block(notebook: Notebook, runner: BatchRun
 
 
 def test_a_runner_without_a_block_is_shown_once(notebook: Notebook, runner: BatchRunner) -> None:
-    show(runner).close()
+    shown = show(runner)
+    shown._ipython_display_()
+    shown.close()
     assert len(notebook.calls) == 1
 
 

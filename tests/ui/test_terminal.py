@@ -442,7 +442,18 @@ def test_an_interrupted_batch_says_how_to_go_on() -> None:
     assert lines[-1] == "Go on: batchkit resume --storage '/x y/b.db' --name films"
 
 
-def test_a_sample_is_no_decision() -> None:
+def test_an_interrupted_batch_with_failures_is_called_both() -> None:
+    lines = said(ended(completed=1, failed=1, pending=2, stopped="interrupted"))
+    assert lines[0].startswith("Interrupted, with failures (batch films): 1 of 4")
+
+
+def test_a_sample_is_done_and_the_batch_is_not() -> None:
+    lines = said(ended(completed=1, pending=2, limited=True))
+    assert lines[0].startswith("Sample done (batch films): 1 of 3")
+    assert lines[-1].startswith("Go on: batchkit resume")
+
+
+def test_what_nobody_runs_is_no_case_for_a_decision() -> None:
     assert said(ended(completed=1, pending=2))[0].startswith("Partly done: jobs are still queued")
 
 

@@ -104,9 +104,10 @@ def transcribe(
     client = make_client("whisper", max_concurrent=plan.config["max_concurrent"])
 
     def add(runner: BatchRunner) -> Added:
-        if model is None and not plan.as_json:
+        added = runner.add_files(*files, language=language, model=model)
+        if added.new and model is None and not plan.as_json:
             _tell_default_model(ctx)
-        return runner.add_files(*files, language=language, model=model)
+        return added
 
     _work(ctx, plan, client, add)
 

@@ -94,6 +94,8 @@ class _Report:
     def _key(self) -> str:
         code = self._summary.exit_code
         open_jobs = self._open()
+        if code is ExitCode.FAILED and self._summary.stopped and open_jobs:
+            return "done_stopped_failed"
         if code is ExitCode.HELD and self._summary.paused is not None:
             return "state_paused"
         if code is ExitCode.DONE and open_jobs:

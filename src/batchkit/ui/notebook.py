@@ -62,6 +62,10 @@ class Shown:
         if self._thread.ident is not None:
             self._thread.join()
 
+    def _ipython_display_(self) -> None:
+        # It is below the cell already; as the cell's value it shall not appear again.
+        return
+
     def __enter__(self) -> Self:
         self.start()
         return self
