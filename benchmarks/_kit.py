@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 #: A machine with a lower load average (1 minute) than this is quiet.
 QUIET = 1.5
@@ -53,14 +53,23 @@ def measure(work: Callable[[], object]) -> Measured:
 
 
 def in_child(script: str, *arguments: object) -> Measured | None:
-    """Runs ``script --child ...`` in a fresh process; ``None``, and a word, when it fails."""
+    """As :func:`ask_child`, for a child that prints a :class:`Measured`."""
+    answer = ask_child(script, *arguments)
+    return None if answer is None else Measured(*answer)
+
+
+def ask_child(script: str, *arguments: object) -> Any:
+    """The JSON that ``script --child ...`` prints last; ``None``, and a word, when it fails.
+
+    A fresh process: the memory, the garbage and the caches of one variant touch no other.
+    """
     command = [sys.executable, script, "--child", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         print(f"failed: {arguments[0]}: {last}", file=sys.stderr)
         return None
-    return Measured(*json.loads(done.stdout.splitlines()[-1]))
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def wait_for_quiet(most: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import timedelta
+from typing import Literal
 
 from batchkit._calls import Clock
 from batchkit._config import Batch, Control, seconds
@@ -11,6 +12,7 @@ from batchkit._errors import JobNotFoundError, UsageError
 from batchkit._events import (
     BatchPaused,
     BatchResumed,
+    BatchStopping,
     Event,
     JobCanceled,
     JobHeld,
@@ -22,6 +24,7 @@ from batchkit._jobs import (
     TERMINAL,
     Attempt,
     ErrorKind,
+    Handle,
     Job,
     JobStatus,
 )
@@ -30,6 +33,8 @@ from batchkit.storage.base import Entry, Failures, Storage
 
 _S = JobStatus
 _JOURNAL_PAGE = 500
+#: The reason that a stop leaves in the control record of a paused batch.
+STOPPED_WHILE_PAUSED = "stopped while paused"
 
 
 class BatchView:
@@ -147,11 +152,14 @@ class BatchView:
             now: leave as soon as the submissions in flight are recorded; otherwise what is in
                 flight is brought to its end first.
         """
-        self._control(Control.ABORTING if now else Control.DRAINING, None)
+        # A stop is of the run, a pause is of the batch: the next run finds it paused again.
+        paused = self.batch.control is Control.PAUSED
+        reason = STOPPED_WHILE_PAUSED if paused else ""
+        self._control(Control.ABORTING if now else Control.DRAINING, BatchStopping, reason)
 
-    def _control(self, control: Control, event: type[Event] | None) -> None:
-        entry = Entry(event.kind, self.clock.time()) if event is not None else None
-        self.storage.set_control(self._batch.id, control, "", entry)
+    def _control(self, control: Control, event: type[Event], reason: str = "") -> None:
+        entry = Entry(event.kind, self.clock.time())
+        self.storage.set_control(self._batch.id, control, reason, entry)
         self._on_change()
 
     def hold(self, job: Job | int) -> bool:
@@ -196,21 +204,42 @@ class BatchView:
         self._on_change()
         return done
 
-    def retry(self, job: Job | int) -> bool:
+    def retry(self, job: Job | int, *, resubmit: bool = False) -> bool:
         """Takes one failed, expired or cancelled job up again; whether it was one.
 
-        A job that was paid for and only could not be collected is collected again, not submitted.
+        A job that was paid for is not submitted again where that can be helped: one that could not
+        be collected is collected, one that was given up is polled.
+
+        Args:
+            job: the job, or its id.
+            resubmit: submit it again all the same; it may be billed once more.
         """
         found = self.job(job)
-        if found.status not in TERMINAL - {_S.COMPLETED}:
+        allowed = TERMINAL - {_S.COMPLETED} | ({_S.UNCERTAIN} if resubmit else set())
+        if found.status not in allowed:
             return False
-        collect = found.error is not None and found.error.kind is ErrorKind.COLLECT
-        status = _S.COLLECTING if collect and found.status is _S.FAILED else _S.PENDING
+        status = _S.PENDING if resubmit else _taken_up(found)
         fresh = {"error": None, "retries": 0, "completed": None, "deadline": None}
         fresh |= {"not_before": None, "cancel_requested_at": None}
         if status is _S.PENDING:
             fresh["handle"] = None
         return self._put(found.to(status, **fresh), found.status, JobReleased)
+
+    def resolve(self, job: Job | int, outcome: Handle | Literal["not accepted"]) -> bool:
+        """Says what became of an uncertain submission; whether the job was uncertain.
+
+        Args:
+            job: the job, or its id.
+            outcome: the handle that was found at the provider, or that there is none.
+        """
+        found = self.job(job)
+        if found.status is not _S.UNCERTAIN:
+            return False
+        if isinstance(outcome, Handle):
+            known = found.to(_S.PROCESSING, handle=outcome, error=None, not_before=None)
+        else:
+            known = found.to(_S.PENDING, error=None)
+        return self._put(known, found.status, JobReleased)
 
     def retry_failed(self) -> int:
         """Takes every failed and expired job up again; how many there were."""
@@ -244,6 +273,15 @@ class BatchView:
         if age < 0:
             raise UsageError("older_than is negative: give an age in seconds")
         return self.storage.prune(self.clock.time() - age)
+
+
+def _taken_up(job: Job) -> JobStatus:
+    """Where a job that ended without its result goes on: as late as what is known allows."""
+    kind = job.error.kind if job.status is _S.FAILED and job.error is not None else None
+    if kind is ErrorKind.COLLECT:
+        return _S.COLLECTING
+    given_up = kind in (ErrorKind.DEADLINE, ErrorKind.NOT_FOUND)
+    return _S.PROCESSING if given_up and job.handle is not None else _S.PENDING
 
 
 def _nothing() -> None:

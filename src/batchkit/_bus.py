@@ -146,15 +146,16 @@ class Bus:
         target = (
             event.job if subscription.job_id is not None and isinstance(event, JobEvent) else event
         )
-        if subscription.via is not None:
-            subscription.via(0, lambda: self._guarded(subscription.callback, target))
-        else:
+        if subscription.via is None:
             self._guarded(subscription.callback, target)
+        else:
+            via, callback = subscription.via, subscription.callback
+            self._guarded(lambda _: via(0, lambda: self._guarded(callback, target)), target)
 
     def _guarded(self, callback: Callback, target: object) -> None:
         try:
             answer = callback(target)
-            if inspect.isawaitable(answer):
+            if inspect.iscoroutine(answer):
                 anyio.run(_await, answer)
         except Exception:
             # A callback's fault must not reach the run: it is reported, and the batch goes on.

@@ -32,7 +32,13 @@ def dumps(value: Any) -> str:
 
     What is not JSON becomes its ``repr``: by now it has been paid for, and must not be lost.
     """
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=repr)
+    line = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=repr)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair, as providers make by cutting texts.
+        return json.dumps(value, separators=(",", ":"), default=repr)
+    return line
 
 
 def plain_handle(handle: Handle) -> dict[str, Any]:

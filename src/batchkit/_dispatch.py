@@ -12,6 +12,8 @@ from batchkit._jobs import Job, JobStatus
 from batchkit._limits import Pacer
 from batchkit.storage.base import Entry, Storage
 
+#: Why a run ends under ``stop_on_error``.
+AT_FIRST_ERROR = "stopped at the first error"
 #: Seconds between looks at what other processes wrote.
 CONTROL_INTERVAL = 0.2
 

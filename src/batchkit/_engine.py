@@ -20,7 +20,7 @@ from batchkit._calls import Call
 from batchkit._codec import plain_handle
 from batchkit._config import Control
 from batchkit._context import WorkCanceledError, progress_sink
-from batchkit._dispatch import CONTROL_INTERVAL
+from batchkit._dispatch import AT_FIRST_ERROR, CONTROL_INTERVAL
 from batchkit._engine_io import FlowIO, Uncancellable
 from batchkit._errors import StorageError
 from batchkit._events import JobSubmitted
@@ -256,7 +256,7 @@ class Engine(FlowIO):
             elif job.done:
                 self.ended_jobs += 1
                 if job.status is JobStatus.FAILED and self.config.stop_on_error:
-                    self.dispatcher.stop(Control.DRAINING, "stopped at the first error")
+                    self.dispatcher.stop(Control.DRAINING, AT_FIRST_ERROR)
             for entry, cls in zip(change.entries, change.told, strict=True):
                 if self.listens(cls):
                     self.tell(make_event(cls, entry, job.batch_id, job, seq))

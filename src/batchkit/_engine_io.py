@@ -92,8 +92,8 @@ class FlowIO:
     def uniform(self) -> float:
         return self.draw()
 
-    def submit_key(self, job: Job) -> str:
-        return submit_key(self.dispatcher.batch.uid, job.index, job.attempt)
+    def submit_key(self, job: Job, attempt: int) -> str:
+        return submit_key(self.dispatcher.batch.uid, job.index, attempt)
 
     async def save(
         self, job: Job, *told: type[Event], power_safe: bool = False, result: bool = False

@@ -89,7 +89,7 @@ class JobEvent(Event):
 
 @attrs.frozen(kw_only=True)
 class JobSubmitting(JobEvent):
-    """The intent is stored; the request leaves next. ``data["key"]`` is its submit key."""
+    """The intent is stored; the request leaves next."""
 
     kind: ClassVar[str] = "submitting"
 
@@ -103,7 +103,7 @@ class JobSubmitted(JobEvent):
 
 @attrs.frozen(kw_only=True)
 class JobProgress(JobEvent):
-    """The provider reports progress (``job.progress``, 0 to 1) or a queue position."""
+    """The provider, or local work, reports ``job.progress``, 0 to 1; or status queries fail."""
 
     kind: ClassVar[str] = "progress"
 

@@ -73,6 +73,7 @@ async def _submit(io: IO, job: Job) -> Job:
     intent = job.to(
         _S.SUBMITTING,
         attempt=job.attempt + 1,
+        submit_key=io.submit_key(job, job.attempt + 1),
         started=job.started or now,
         deadline=job.deadline or now + io.config.job_timeout,
         not_before=None,
@@ -91,7 +92,7 @@ async def _send(io: IO, job: Job) -> Job:
         except WorkCanceledError:
             return await end(io, job, _S.CANCELED, JobCanceled)
         except Exception as exc:  # noqa: BLE001 - a client may raise anything; judged below
-            return await _submission_failed(io, job, judge(exc))
+            return await _submission_failed(io, job, judge(exc, is_function=io.client.is_function))
         if isinstance(answer, Accepted):
             return await _accepted(io, job, answer)
         if isinstance(answer, Finished):
@@ -123,8 +124,8 @@ async def _submission_failed(io: IO, job: Job, verdict: Verdict) -> Job:
     if verdict.error.kind is ErrorKind.AUTHENTICATION:
         io.pause_batch(verdict.error.message)
         return await io.save(job.to(_S.PENDING, error=verdict.error), JobRetrying)
-    if proof is Proof.NOTHING and (io.client.free or io.client.is_function):
-        # Free work needs no proof; a function means what it raises.
+    if proof is Proof.NOTHING and io.client.free:
+        # Repeating costs nothing, so nothing has to be proved.
         proof = Proof.NOT_ACCEPTED
     if proof is not Proof.NOTHING:
         return await _not_accepted(io, job, verdict)
@@ -167,7 +168,7 @@ async def _found(io: IO, job: Job, handle: Handle) -> Job:
 async def _look_up(io: IO, job: Job) -> Job:
     assert io.client.find is not None
     try:
-        handle = await io.call(io.client.find, job, io.submit_key(job))
+        handle = await io.call(io.client.find, job, io.submit_key(job, job.attempt))
     except Exception as exc:  # noqa: BLE001 - not knowing is an answer: the job stays as it is
         log.warning(
             "job %d: the look-up of its submission failed: %s", job.id, describe(exc).message
@@ -180,6 +181,7 @@ async def _look_up(io: IO, job: Job) -> Job:
 
 async def _replay(io: IO, job: Job) -> Job:
     """Sends the same submit key again: this provider answers with what it answered first."""
+    job = job.evolve(submit_key=io.submit_key(job, job.attempt))
     for tries in range(io.config.max_retries + 1):
         if tries:
             await io.sleep(job, FREE_RETRY(tries, io.uniform))

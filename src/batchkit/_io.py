@@ -74,7 +74,7 @@ class IO(Protocol):
         """A random number from 0 to 1."""
         ...
 
-    def submit_key(self, job: Job) -> str:
+    def submit_key(self, job: Job, attempt: int) -> str:
         """The key that this attempt, and no other, carries to the provider."""
         ...
 

@@ -149,6 +149,7 @@ class Job:
         cancel_requested_at: when a person asked for its end.
         poll_errors: failed status queries in a row.
         poll_errors_since: when the first of them failed.
+        submit_key: what this attempt, and no other, carries to the provider; for ``submit``.
         prepared: what the free *prepare* step left for ``submit``.
         metadata: the host's own facts; usable in output templates.
         epoch: the fence; a writer with an older one is ignored.
@@ -176,6 +177,7 @@ class Job:
     cancel_requested_at: float | None = None
     poll_errors: int = 0
     poll_errors_since: float | None = None
+    submit_key: str = ""
     prepared: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
     metadata: Mapping[str, Any] = attrs.field(default=EMPTY, hash=False)
     epoch: int = 0

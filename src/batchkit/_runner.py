@@ -81,18 +81,20 @@ class BatchRunner(BatchView):
         self._client = None if client is None else bind_client(client)
         is_async = self._client is not None and self._client.is_async
         self.executor = make_executor(executor, is_async=is_async)
+        clock = clock or SystemClock()
+        # Whatever can be wrong with the options is found before a file is made.
+        folder = artifacts or _folder(config, hook)
         self._owns_storage = isinstance(storage, (str, Path))
         opened = open_storage(storage)
-        clock = clock or SystemClock()
         super().__init__(opened, opened.open_batch(name, clock.time()), clock)
         self.config = config
         # Jitter needs no secrecy.
         self.rng, self.hook = rng or random.Random(), hook  # noqa: S311
-        self.artifacts = artifacts or _folder(config, hook)
+        self.artifacts = folder
         self.bus = Bus()
         self._engine: Engine | None = None
-        self._started_at: float | None = None
-        self._last: Progress | None = None
+        self._started_at = 0.0
+        self._last_run = (0.0, 0)
         self._stop_cause = ""
         self._limited = False
         self._on_change = self._nudge
@@ -135,7 +137,9 @@ class BatchRunner(BatchView):
         }
         place = {"executor", "artifacts", "clock", "rng", "hook"}
         extras = {key: options.pop(key) for key in place & options.keys()}
-        return cls(client, name=name, storage=opened, **extras, **{**kept, **options})
+        runner = cls(client, name=name, storage=opened, **extras, **{**kept, **options})
+        runner._owns_storage = isinstance(storage, (str, Path))
+        return runner
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {status}" for status, n in self.counts().items()) or "empty"
@@ -276,13 +280,14 @@ class BatchRunner(BatchView):
     def progress(self) -> Progress:
         """How far the batch is, now."""
         engine = self._engine
-        if engine is None and self._last is not None:
-            return attrs.evolve(self._last, counts=self.counts())
         batch = self.batch
+        if engine is not None:
+            self._last_run = (self.clock.monotonic() - self._started_at, engine.ended_jobs)
+        elapsed, finished = self._last_run
         return Progress(
             counts=self.counts(),
-            elapsed=self.clock.monotonic() - self._started_at if self._started_at else 0.0,
-            finished=engine.ended_jobs if engine else 0,
+            elapsed=elapsed,
+            finished=finished,
             active=engine.dispatcher.active if engine else 0,
             paused=batch.control is Control.PAUSED,
             cost=self.storage.cost(batch.id),
@@ -331,7 +336,7 @@ class BatchRunner(BatchView):
 
     def attach_engine(self, engine: Engine) -> None:
         """For a :class:`~batchkit._session.Session`: the run that starts now."""
-        self._engine, self._started_at, self._last = engine, self.clock.monotonic(), None
+        self._engine, self._started_at = engine, self.clock.monotonic()
         self._stop_cause, self._limited = "", False
 
     def detach_engine(self) -> None:
@@ -339,7 +344,7 @@ class BatchRunner(BatchView):
         if self._engine is not None:
             self._stop_cause = self._engine.dispatcher.stop_cause
             self._limited = self._engine.dispatcher.limited
-            self._last = self.progress()
+            self.progress()
         self._engine = None
 
     def _nudge(self) -> None:

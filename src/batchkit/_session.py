@@ -6,6 +6,7 @@ import logging
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from batchkit._batch_view import STOPPED_WHILE_PAUSED
 from batchkit._codec import dump_config
 from batchkit._config import Batch, Control
 from batchkit._dispatch import Dispatcher
@@ -68,7 +69,9 @@ class Session:
         self._same_client(client, batch)
         paused_by_person = batch.control is Control.PAUSED and not batch.control_reason
         if not paused_by_person:
-            storage.set_control(batch.id, Control.RUNNING, "", None)
+            paused = batch.control_reason == STOPPED_WHILE_PAUSED
+            now = Control.PAUSED if paused else Control.RUNNING
+            storage.set_control(batch.id, now, "", None)
         return storage.update_batch(
             batch.id,
             client_ref=client.ref,

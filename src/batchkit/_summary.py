@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from batchkit._dispatch import AT_FIRST_ERROR
 from batchkit._i18n import text
 from batchkit._jobs import JobStatus
 from batchkit._progress import Progress
@@ -69,7 +70,7 @@ class Summary:
         """What the command line answers."""
         progress = self.progress
         if self.stopped and progress.done < progress.total:
-            return ExitCode.FAILED if progress.failed else ExitCode.INTERRUPTED
+            return ExitCode.FAILED if self.stopped == AT_FIRST_ERROR else ExitCode.INTERRUPTED
         if progress.failed:
             return ExitCode.FAILED
         if progress.completed == progress.total or (self.limited and not progress.held):

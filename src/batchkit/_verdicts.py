@@ -11,9 +11,10 @@ httpx: ``ConnectError``, ``ConnectTimeout``,            not sent: the request ha
 anything else, time-outs included                       nothing: the outcome is UNCERTAIN
 ======================================================  ============================================
 
-A plain function is trusted to mean what it raises: its exceptions are failures, never UNCERTAIN.
-Work that is free to repeat needs no proof. httpx classes are told by name, so that nothing here
-imports it and its successors are understood too.
+A plain function is trusted to mean what it raises: its exceptions are failures, not UNCERTAIN,
+unless it raises ``OutcomeUnknownError``, or has not ended when its time is over. Work that is free
+to repeat needs no proof. httpx classes are told by name, so that nothing here imports it and its
+successors are understood too.
 """
 
 from __future__ import annotations
@@ -64,10 +65,19 @@ class Verdict:
     retry_after: float | None = None
 
 
-def judge(exc: Exception) -> Verdict:
-    """Reads a failed submission by the table above."""
+def judge(exc: Exception, *, is_function: bool = False) -> Verdict:
+    """Reads a failed submission by the table above.
+
+    Args:
+        exc: what the call raised.
+        is_function: the client is a plain function, which means what it raises.
+    """
     retry_after = exc.retry_after if isinstance(exc, errors.ClientError) else None
-    return Verdict(_proof(exc), describe(exc), retry_after)
+    proof = _proof(exc)
+    if is_function and not isinstance(exc, (CallTimeoutError, errors.OutcomeUnknownError)):
+        # It raised, so it has ended. One that is still running, or says so, has not.
+        proof = Proof.NOT_ACCEPTED if proof is Proof.NOTHING else proof
+    return Verdict(proof, describe(exc), retry_after)
 
 
 def _proof(exc: Exception) -> Proof:
@@ -124,7 +134,7 @@ _REMEDY = {
     ErrorKind.UNCERTAIN: "look the job up at the provider before repeating it",
     ErrorKind.NOT_FOUND: "check that the key belongs to the account that started the job",
     ErrorKind.EXPIRED: "collect results sooner, or raise the provider's retention",
-    ErrorKind.DEADLINE: "raise job_timeout, then reattach the job",
+    ErrorKind.DEADLINE: "raise job_timeout, then retry the job: it is polled again, not submitted",
 }
 
 

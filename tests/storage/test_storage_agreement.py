@@ -33,6 +33,8 @@ ERRORS = (
     None,
     JobError(kind=ErrorKind.NETWORK, message="busy", remedy="wait"),
     JobError(kind=ErrorKind.PROVIDER, message="no"),
+    JobError(kind=ErrorKind.PROVIDER, message="no: request 1", code="E1"),
+    JobError(kind=ErrorKind.PROVIDER, message="no: request 2", code="E1", remedy="wait"),
 )
 
 

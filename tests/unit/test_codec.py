@@ -114,6 +114,13 @@ def test_errors(error: JobError) -> None:
     assert load_error(json.loads(dumps(plain_error(error)))) == error
 
 
+def test_where_a_result_is() -> None:
+    assert (JobResult().path, JobResult().url) == (None, None)
+    file = Artifact(path=Path("a.mp4"), size=1, sha256="")
+    found = JobResult(artifacts=(file,), outputs=(Output(url="https://x"),))
+    assert (found.path, found.url) == (Path("a.mp4"), "https://x")
+
+
 def test_what_is_empty_takes_no_room() -> None:
     assert dump_result(JobResult()) == "{}"
     assert plain_handle(Handle(id="h")) == {"id": "h"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ from batchkit import (
     UsageError,
     register_request,
 )
-from batchkit._requests import dump_request, identity_of, load_request
+from batchkit._requests import _KINDS, dump_request, identity_of, load_request
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text() | st.floats(-1e9, 1e9),
@@ -54,7 +55,12 @@ class Upscale(Request):
     factor: int = 2
 
 
-register_request(Upscale)
+@pytest.fixture
+def upscale() -> Iterator[None]:
+    """Known for one test only: other tests list the kinds that there are."""
+    register_request(Upscale)
+    yield
+    del _KINDS[Upscale.kind]
 
 
 @given(VIDEOS | SPEECH | OPAQUE)
@@ -107,6 +113,7 @@ def test_titles() -> None:
     assert {TranscribeVideo(source=source).title for source in sources} == {"c.mp4"}
 
 
+@pytest.mark.usefixtures("upscale")
 def test_registering() -> None:
     assert register_request(Upscale) is Upscale
     assert load_request(dump_request(Upscale(source="x", factor=4))) == Upscale(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 
 from batchkit import ExitCode, JobStatus, Progress, Summary
+from batchkit._dispatch import AT_FIRST_ERROR
 from batchkit.storage import Failures
 
 _S = JobStatus
@@ -28,7 +29,8 @@ CASES: list[tuple[dict[_S, int], dict[str, object], ExitCode]] = [
     ({_S.PAUSED: 1}, {}, ExitCode.HELD),
     ({_S.PENDING: 1}, {"paused": "no credit"}, ExitCode.HELD),
     ({_S.PENDING: 1}, {"stopped": "Ctrl-C"}, ExitCode.INTERRUPTED),
-    ({_S.PENDING: 1, _S.FAILED: 1}, {"stopped": "first error"}, ExitCode.FAILED),
+    ({_S.PENDING: 1, _S.FAILED: 1}, {"stopped": "Ctrl-C"}, ExitCode.INTERRUPTED),
+    ({_S.PENDING: 1, _S.FAILED: 1}, {"stopped": AT_FIRST_ERROR}, ExitCode.FAILED),
     ({_S.COMPLETED: 1}, {"stopped": "Ctrl-C"}, ExitCode.DONE),
     ({_S.COMPLETED: 1, _S.PENDING: 9}, {"limited": True}, ExitCode.DONE),
     ({_S.UNCERTAIN: 1, _S.PENDING: 9}, {"limited": True}, ExitCode.HELD),
@@ -47,7 +49,8 @@ def test_exit_code(counts: dict[_S, int], facts: dict[str, object], code: ExitCo
 def test_failures_are_never_a_success(counts: dict[_S, int], stopped: str, limited: bool) -> None:
     found = summary(counts, stopped=stopped, limited=limited)
     if counts.get(_S.FAILED) or counts.get(_S.EXPIRED):
-        assert found.exit_code is ExitCode.FAILED
+        assert found.exit_code in (ExitCode.FAILED, ExitCode.INTERRUPTED)
+        assert stopped or found.exit_code is ExitCode.FAILED
     if found.ok and not limited:
         ended = counts.get(_S.COMPLETED, 0) + counts.get(_S.CANCELED, 0)
         assert ended == sum(counts.values())

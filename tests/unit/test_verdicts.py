@@ -47,7 +47,8 @@ def family(root: type[Exception], package: str) -> set[type[Exception]]:
 
 
 def test_every_client_error_has_a_verdict() -> None:
-    assert set(SAID) == family(ClientError, "batchkit")
+    public = {cls for cls in family(ClientError, "batchkit") if not cls.__name__.startswith("_")}
+    assert set(SAID) == public
 
 
 @pytest.mark.parametrize("cls", SAID_CLASSES)
@@ -101,6 +102,20 @@ def test_the_ones_that_matter_most() -> None:
     assert judge(httpx.WriteError("x")).proof is NOTHING
     assert judge(httpx.InvalidURL("x")).proof is NOT_ACCEPTED
     assert judge(httpx.DecodingError("x")).proof is NOTHING
+
+
+@pytest.mark.parametrize("cls", sorted(SAID, key=repr))
+def test_a_plain_function_means_what_it_raises(cls: type[ClientError]) -> None:
+    verdict = judge(cls("no"), is_function=True)
+    told = SAID[cls][0]
+    ended = NOT_ACCEPTED if told is NOTHING else told
+    assert verdict.proof is (NOTHING if cls is OutcomeUnknownError else ended)
+
+
+def test_a_plain_function_that_has_not_ended_proves_nothing() -> None:
+    assert judge(CallTimeoutError("slow"), is_function=True).proof is NOTHING
+    assert judge(TimeoutError("its own"), is_function=True).proof is NOT_ACCEPTED
+    assert judge(KeyError("id"), is_function=True).proof is NOT_ACCEPTED
 
 
 class ConnectError(Exception):

@@ -7,7 +7,8 @@ methods are optional and found by presence. Each may be a plain or an ``async`` 
 method     meaning
 ========== ======================================================================================
 submit     ``submit(job) -> Accepted | Finished``: the one call that may cost money. It must not
-           retry by itself. ``job.submit_key`` style keys come as ``batchkit.submit_key(job)``.
+           retry by itself. ``job.submit_key`` is the key of this attempt alone: send it where the
+           provider takes an idempotency key or a tag.
 poll       ``poll(handle) -> RemoteStatus``: free, repeated, may fail without consequence.
 prepare    ``prepare(job) -> Mapping``: free and repeatable work before the intent (uploads).
 fetch      ``fetch(job, output) -> bytes | Iterable[bytes] | Path``: brings one output.

@@ -37,7 +37,7 @@ class Database:
         self._usual, self._synchronous = _SYNCHRONOUS[durability], -1
         self._lock = threading.RLock()
         if self.location != ":memory:":
-            refuse_network_file_system(path.absolute().parent)
+            refuse_network_file_system(path.resolve().parent)
         with explained(self.location):
             self._db = sqlite3.connect(
                 path, timeout=timeout, isolation_level=None, check_same_thread=False
@@ -49,9 +49,10 @@ class Database:
                 raise
 
     def _open(self) -> None:
-        version = self.one("PRAGMA user_version")[0]
-        ours = self.one("PRAGMA application_id")[0] == schema.APPLICATION_ID
+        # In this order: another process may make the tables, all at once, between two looks.
         empty = not self.one("SELECT count(*) FROM sqlite_master")[0]
+        ours = self.one("PRAGMA application_id")[0] == schema.APPLICATION_ID
+        version = self.one("PRAGMA user_version")[0]
         if not ours and not empty:
             raise StorageCorruptError(
                 f"{self.location} belongs to another program: name another file with storage="

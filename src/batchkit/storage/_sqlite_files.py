@@ -79,7 +79,8 @@ def refuse_network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) 
     best, kind = "", ""
     for line in lines:
         fields = line.split()
-        mount = fields[1] if len(fields) > 2 else ""
+        # Spaces and the like are written as octal escapes there.
+        mount = fields[1].encode().decode("unicode_escape") if len(fields) > 2 else ""
         inside = str(path) == mount or str(path).startswith(mount.rstrip("/") + "/")
         if mount and inside and len(mount) >= len(best):
             best, kind = mount, fields[2]
@@ -88,6 +89,14 @@ def refuse_network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) 
             f"{path} is on a network file system ({kind}), where SQLite cannot share a database "
             "safely: put it on a local disk with storage=..."
         )
+
+
+def busy(name: str, owner: str) -> BatchBusyError:
+    """The error of a second runner."""
+    return BatchBusyError(
+        f"another runner (process {owner}) works on batch {name!r}: wait for it, stop it, or give "
+        "this one another name"
+    )
 
 
 class OwnerLock:
@@ -110,10 +119,7 @@ class OwnerLock:
         except OSError as exc:
             owner = os.pread(file, 20, 0).decode(errors="replace").strip() or "unknown"
             os.close(file)
-            raise BatchBusyError(
-                f"another runner (process {owner}) works on batch {self._name!r}: wait for it, "
-                "stop it, or give this one another name"
-            ) from exc
+            raise busy(self._name, owner) from exc
         os.ftruncate(file, 0)
         os.pwrite(file, str(os.getpid()).encode(), 0)
         self._file = file
@@ -145,25 +151,42 @@ class RescueFile:
             return
         file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            os.write(file, ("\n".join(lines) + "\n").encode())
+            # A line break first: an earlier write may have been torn.
+            os.write(file, ("\n" + "\n".join(lines) + "\n").encode())
             os.fsync(file)
         finally:
             os.close(file)
 
     def read(self, batch_id: int, now: float) -> list[Entry]:
-        """The evidence of one batch; a torn last line is passed over."""
-        if not self._path.exists():
-            return []
+        """The evidence of one batch; a torn line is passed over."""
         found = []
-        for line in self._path.read_text("utf-8").splitlines():
-            try:
-                batch, job, attempt, handle = json.loads(line)
-            except ValueError:
-                continue
-            if batch == batch_id:
+        for line in self._lines():
+            owner, job, attempt, handle = json.loads(line)
+            if owner == batch_id:
                 found.append(Entry(JobSubmitted.kind, now, job, attempt, {"handle": handle}))
         return found
 
-    def remove(self) -> None:
-        """Deletes the file, once everything in it has been taken over."""
-        self._path.unlink(missing_ok=True)
+    def _lines(self) -> list[bytes]:
+        try:
+            lines = self._path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+        return [line for line in lines if _is_whole(line)]
+
+    def forget(self, batch_id: int) -> None:
+        """Drops the evidence of one batch, once it has been taken over."""
+        left = [line for line in self._lines() if json.loads(line)[0] != batch_id]
+        if not left:
+            self._path.unlink(missing_ok=True)
+            return
+        fresh = self._path.with_name(self._path.name + ".part")
+        fresh.touch(0o600)
+        fresh.write_bytes(b"\n".join(left) + b"\n")
+        fresh.replace(self._path)
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        return len(json.loads(line)) == 4
+    except ValueError:
+        return False

@@ -27,16 +27,16 @@ SCHEMA_VERSION = 1
 
 SCHEMA = """
 CREATE TABLE batches (
-    id INTEGER PRIMARY KEY, uid TEXT NOT NULL, name TEXT NOT NULL UNIQUE,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL, name TEXT NOT NULL UNIQUE,
     client_ref TEXT NOT NULL DEFAULT '', config TEXT NOT NULL DEFAULT '{}',
     control TEXT NOT NULL DEFAULT 'running', control_reason TEXT NOT NULL DEFAULT '',
     max_concurrent INTEGER NOT NULL DEFAULT 3, created REAL NOT NULL, started REAL,
     epoch INTEGER NOT NULL DEFAULT 0, next_index INTEGER NOT NULL DEFAULT 0, cost REAL
 );
 CREATE TABLE jobs (
-    id INTEGER PRIMARY KEY, batch INTEGER NOT NULL, idx INTEGER NOT NULL, identity TEXT NOT NULL,
-    request TEXT NOT NULL, metadata TEXT, priority INTEGER NOT NULL DEFAULT 0,
-    status TEXT NOT NULL, epoch INTEGER NOT NULL DEFAULT 0,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, batch INTEGER NOT NULL, idx INTEGER NOT NULL,
+    identity TEXT NOT NULL, request TEXT NOT NULL, metadata TEXT,
+    priority INTEGER NOT NULL DEFAULT 0, status TEXT NOT NULL, epoch INTEGER NOT NULL DEFAULT 0,
     attempt INTEGER NOT NULL DEFAULT 0, retries INTEGER NOT NULL DEFAULT 0,
     handle TEXT, error TEXT, prepared TEXT, cost REAL,
     created REAL NOT NULL, started REAL, completed REAL,
@@ -76,12 +76,12 @@ UPDATE jobs SET status = ?, epoch = ?, attempt = ?, retries = ?, handle = ?, err
 WHERE id = ? AND epoch = ?
 """
 
-#: A person's change: the job must still stand where the person saw it, and its runner is fenced.
+#: A person's change: the job must still stand where the person saw it; its runner is fenced.
 STEER_JOB = """
 UPDATE jobs SET status = ?, epoch = 0, attempt = ?, retries = ?, handle = ?, error = ?,
     prepared = ?, cost = ?, started = ?, completed = ?, not_before = ?, deadline = ?,
     priority = ?, metadata = ?, cancel_requested_at = ?
-WHERE id = ? AND status = ?
+WHERE id = ? AND status = ? AND attempt = ?
 """
 
 
@@ -118,6 +118,7 @@ def steer_values(job: Job, was: JobStatus) -> tuple[Any, ...]:
         job.cancel_requested_at,
         job.id,
         was,
+        job.attempt,
     )
 
 

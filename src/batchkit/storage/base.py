@@ -204,9 +204,9 @@ class Storage(Protocol):
         ...
 
     def steer(self, job: Job, was: JobStatus, entry: Entry | None) -> bool:
-        """Writes a person's change if the job still is *was*; fences its runner.
+        """Writes a person's change if the job still is *was*, in the same attempt.
 
-        Writes ``priority`` and ``metadata`` too.
+        It fences the runner, and writes ``priority`` and ``metadata`` too.
         """
         ...
 

@@ -19,6 +19,7 @@ from batchkit.storage._journal import attempts_from, handle_from
 from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved
 
 _PENDING = JobStatus.PENDING
+_LIVE = IN_FLIGHT | {JobStatus.UNCERTAIN}
 
 
 @attrs.define(eq=False)
@@ -60,7 +61,7 @@ class MemoryStorage:
         self._lock = threading.RLock()
         self._shelves: dict[int, _Shelf] = {}
         self._of_job: dict[int, tuple[_Shelf, int]] = {}
-        self._last_id = 0
+        self._last_id = self._last_batch = 0
         # Two lists: a pair per line would be one more object for the collector to visit.
         self._log: list[Entry] = []
         self._log_batch: list[int] = []
@@ -77,9 +78,9 @@ class MemoryStorage:
         with self._lock:
             found = self.find_batch(name)
             if found is None:
-                found = Batch(
-                    id=len(self._shelves) + 1, uid=uuid.uuid4().hex, name=name, created=now
-                )
+                self._last_batch += 1
+                uid = uuid.uuid4().hex
+                found = Batch(id=self._last_batch, uid=uid, name=name, created=now)
                 self._shelves[found.id] = _Shelf(found)
             return found
 
@@ -163,11 +164,14 @@ class MemoryStorage:
             claimed: list[Job] = []
             while shelf.queue and len(claimed) < limit:
                 priority, index = heapq.heappop(shelf.queue)
-                job = shelf.jobs[index]
-                stale = (
-                    job.status is not _PENDING or job.epoch == epoch or -priority != job.priority
-                )
-                if stale or (job.not_before or 0.0) > now:
+                job = shelf.jobs.get(index)
+                if job is None or job.status is not _PENDING or job.epoch == epoch:
+                    continue
+                if -priority != job.priority:
+                    continue
+                if (job.not_before or 0.0) > now:
+                    # The clock was set back since it became due.
+                    heapq.heappush(shelf.later, (job.not_before or 0.0, index))
                     continue
                 shelf.jobs[index] = job = job.evolve(epoch=epoch)
                 claimed.append(job)
@@ -178,7 +182,7 @@ class MemoryStorage:
             shelf = self._shelves[batch_id]
             found = []
             for job in list(shelf.jobs.values()):
-                if job.status in IN_FLIGHT or job.status is JobStatus.UNCERTAIN:
+                if job.status in _LIVE:
                     shelf.jobs[job.index] = stamped = job.evolve(epoch=epoch)
                     found.append(stamped)
             return found
@@ -186,13 +190,13 @@ class MemoryStorage:
     def next_due(self, batch_id: int, now: float) -> float | None:
         with self._lock:
             shelf = self._shelves[batch_id]
-            while shelf.later:
-                due, index = shelf.later[0]
-                job = shelf.jobs.get(index)
-                if job is not None and job.status is _PENDING and job.not_before == due:
-                    return due
-                heapq.heappop(shelf.later)
-            return None
+            waiting = (shelf.jobs.get(index) for _, index in shelf.later)
+            due = [
+                job.not_before
+                for job in waiting
+                if job is not None and job.status is _PENDING and (job.not_before or 0.0) > now
+            ]
+            return min(time for time in due if time is not None) if due else None
 
     def save(self, changes: Sequence[Change]) -> Saved:
         with self._lock:
@@ -200,18 +204,14 @@ class MemoryStorage:
             fenced = set()
             for position, change in enumerate(changes):
                 job = change.job
-                shelf, index = self._of_job[job.id]
                 for entry in change.entries:
-                    self._note(shelf, entry)
-                stored = shelf.jobs[index]
-                if stored.epoch != job.epoch:
+                    self._note(self._shelves[job.batch_id], entry)
+                stored = self.get(job.id)
+                if stored is None or stored.epoch != job.epoch:
                     fenced.add(position)
                     continue
-                if job.status is _PENDING:
-                    job = job.evolve(epoch=0)
-                if stored.cancel_requested_at is not None:
-                    job = job.evolve(cancel_requested_at=stored.cancel_requested_at)
-                shelf.put(job, stored.status)
+                shelf = self._shelves[job.batch_id]
+                shelf.put(_kept_by_persons(job, stored), stored.status)
             return Saved(frozenset(fenced), first)
 
     def rescue(self, changes: Sequence[Change]) -> None:
@@ -219,9 +219,10 @@ class MemoryStorage:
 
     def steer(self, job: Job, was: JobStatus, entry: Entry | None) -> bool:
         with self._lock:
-            shelf, index = self._of_job[job.id]
-            if shelf.jobs[index].status is not was:
+            stored = self.get(job.id)
+            if stored is None or stored.status is not was or stored.attempt != job.attempt:
                 return False
+            shelf = self._shelves[job.batch_id]
             shelf.put(job.evolve(epoch=0), was)
             if entry is not None:
                 self._note(shelf, entry)
@@ -239,15 +240,17 @@ class MemoryStorage:
 
     def request_cancel(self, job_id: int, now: float) -> None:
         with self._lock:
-            shelf, index = self._of_job[job_id]
-            shelf.jobs[index] = shelf.jobs[index].evolve(cancel_requested_at=now)
+            job = self.get(job_id)
+            if job is not None:
+                asked = job.evolve(cancel_requested_at=now)
+                self._shelves[job.batch_id].jobs[job.index] = asked
 
     def cancel_requests(self, batch_id: int) -> Collection[int]:
         with self._lock:
             return [
                 job.id
                 for job in self._shelves[batch_id].jobs.values()
-                if job.cancel_requested_at is not None and job.status in IN_FLIGHT
+                if job.cancel_requested_at is not None and job.status in _LIVE
             ]
 
     def get(self, job_id: int) -> Job | None:
@@ -282,11 +285,13 @@ class MemoryStorage:
         found: dict[tuple[str, str], Failures] = {}
         for job in self.jobs(batch_id, {JobStatus.FAILED, JobStatus.EXPIRED}):
             error = job.error
-            key = (error.kind, error.message) if error else (job.status, "")
+            key = (error.kind, error.code or error.message) if error else (job.status, "")
             seen = found.get(key)
-            remedy = error.remedy if error else None
-            count, first = (seen.count + 1, seen.example) if seen else (1, job.id)
-            found[key] = Failures(key[0], key[1], remedy, count, first)
+            if seen is not None:
+                found[key] = attrs.evolve(seen, count=seen.count + 1)
+            else:
+                message, remedy = (error.message, error.remedy) if error else ("", None)
+                found[key] = Failures(key[0], message, remedy, 1, job.id)
         return sorted(found.values(), key=lambda cause: (-cause.count, cause.example))
 
     # -- journal ---------------------------------------------------------------------------
@@ -323,8 +328,8 @@ class MemoryStorage:
         return attempts_from(lines, shelf.batch.uid, job.index)
 
     def evidence(self, job_id: int, attempt: int) -> Handle | None:
-        shelf = self._of_job[job_id][0]
-        return handle_from(shelf.handles.get(job_id, []), attempt)
+        found = self._of_job.get(job_id)
+        return None if found is None else handle_from(found[0].handles.get(job_id, []), attempt)
 
     # -- upkeep ----------------------------------------------------------------------------
 
@@ -344,6 +349,21 @@ class MemoryStorage:
 
     def close(self) -> None:
         """Keeps everything: whoever holds this object may open it again."""
+
+
+def _kept_by_persons(job: Job, stored: Job) -> Job:
+    """A runner's record with the fields that persons may have changed meanwhile."""
+    if job.status is _PENDING:
+        job = job.evolve(epoch=0)
+    changed = stored.cancel_requested_at is not None or stored.priority != job.priority
+    if not changed and stored.metadata is job.metadata and stored.request is job.request:
+        return job
+    return job.evolve(
+        priority=stored.priority,
+        metadata=stored.metadata,
+        request=stored.request,
+        cancel_requested_at=stored.cancel_requested_at,
+    )
 
 
 def _over(shelf: _Shelf, before: float) -> bool:

@@ -9,6 +9,7 @@ Works from SQLite 3.31 on, so nothing here uses RETURNING.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from batchkit.storage import _sqlite_schema as schema
 from batchkit.storage import _sqlite_writes as writes
 from batchkit.storage._journal import attempts_from, handle_from
 from batchkit.storage._sqlite_db import Database
-from batchkit.storage._sqlite_files import OwnerLock, RescueFile
+from batchkit.storage._sqlite_files import OwnerLock, RescueFile, busy
 from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved
 
 _PAGE = 500
@@ -52,7 +53,7 @@ class SQLiteStorage:
         self.path = Path(path)
         self.location = str(path)
         self.shared = self.location != ":memory:"
-        self._owned: dict[int, OwnerLock] = {}
+        self._owned: dict[int, OwnerLock | None] = {}
         self._rescue = RescueFile(self.path.with_name(self.path.name + ".rescue.jsonl"))
         self._db = Database(self.path, durability, timeout)
         self._one, self._reading, self._writing = self._db.one, self._db.reading, self._db.writing
@@ -101,22 +102,32 @@ class SQLiteStorage:
                 writes.journal(db, [(batch_id, entry)])
 
     def acquire(self, batch_id: int) -> int:
-        if self.shared:
-            self._own(batch_id)
+        self._own(batch_id)
+        try:
+            return self._next_epoch(batch_id)
+        except BaseException:
+            self.release(batch_id)
+            raise
+
+    def _next_epoch(self, batch_id: int) -> int:
         with self._writing() as db:
             db.execute("UPDATE batches SET epoch = epoch + 1 WHERE id = ?", (batch_id,))
             epoch: int = self._one("SELECT epoch FROM batches WHERE id = ?", batch_id)[0]
             rescued = self._rescue.read(batch_id, 0.0) if self.shared else []
             writes.journal(db, [(batch_id, entry) for entry in rescued])
         if rescued:
-            self._rescue.remove()
+            self._rescue.forget(batch_id)
         return epoch
 
     def _own(self, batch_id: int) -> None:
         with self._reading():
             name = self._one("SELECT name FROM batches WHERE id = ?", batch_id)[0]
-        lock = OwnerLock(self.path.with_name(f"{self.path.name}.{batch_id}.lock"), name)
-        lock.take()
+        if batch_id in self._owned:
+            raise busy(name, str(os.getpid()))
+        lock = None
+        if self.shared:
+            lock = OwnerLock(self.path.with_name(f"{self.path.name}.{batch_id}.lock"), name)
+            lock.take()
         self._owned[batch_id] = lock
 
     def release(self, batch_id: int) -> None:
@@ -293,7 +304,10 @@ class SQLiteStorage:
                 "SELECT coalesce(json_extract(error, '$.kind'), status) AS kind,"
                 " coalesce(json_extract(error, '$.message'), ''), json_extract(error, '$.remedy'),"
                 " count(*), min(id) FROM jobs WHERE batch = ? AND status IN ('failed', 'expired')"
-                " GROUP BY 1, 2 ORDER BY 4 DESC, 5",
+                # One cause is one code, whatever else each message says. Beside min(), SQLite
+                # takes the other columns from the row of the minimum.
+                " GROUP BY 1, coalesce(json_extract(error, '$.code'), json_extract(error,"
+                " '$.message')) ORDER BY 4 DESC, 5",
                 (batch_id,),
             ).fetchall()
         return [Failures(*row) for row in rows]

@@ -249,7 +249,7 @@ class FakeClient:
     def submit(self, job: Job) -> Accepted:
         """Submits once; never repeats."""
         self._before("submit")
-        return Accepted(handle=self.provider.submit(_prompt(job), f"{job.identity}/{job.attempt}"))
+        return Accepted(handle=self.provider.submit(_prompt(job), job.submit_key))
 
     def poll(self, handle: Handle) -> RemoteStatus:
         """One status query."""
@@ -268,7 +268,7 @@ class FakeClient:
 
     def _find(self, job: Job, submit_key: str) -> Handle | None:
         self._before("find")
-        return self.provider.find(f"{job.identity}/{job.attempt}")
+        return self.provider.find(submit_key)
 
 
 class AsyncFakeClient:

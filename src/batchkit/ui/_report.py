@@ -94,7 +94,8 @@ class _Report:
     def _key(self) -> str:
         code = self._summary.exit_code
         open_jobs = self._open()
-        if code is ExitCode.FAILED and self._summary.stopped and open_jobs:
+        early = code in (ExitCode.FAILED, ExitCode.INTERRUPTED) and self._summary.stopped
+        if early and open_jobs and self._summary.progress.failed:
             return "done_stopped_failed"
         if code is ExitCode.HELD and self._summary.paused is not None:
             return "state_paused"
