@@ -92,7 +92,8 @@ async def _send(io: IO, job: Job) -> Job:
         except WorkCanceledError:
             return await end(io, job, _S.CANCELED, JobCanceled)
         except Exception as exc:  # noqa: BLE001 - a client may raise anything; judged below
-            return await _submission_failed(io, job, judge(exc, is_function=io.client.is_function))
+            paid_function = io.client.is_function and not io.client.free
+            return await _submission_failed(io, job, judge(exc, is_function=paid_function))
         if isinstance(answer, Accepted):
             return await _accepted(io, job, answer)
         if isinstance(answer, Finished):

@@ -70,14 +70,15 @@ def judge(exc: Exception, *, is_function: bool = False) -> Verdict:
 
     Args:
         exc: what the call raised.
-        is_function: the client is a plain function, which means what it raises.
+        is_function: the client is a plain function that may cost money.
     """
     retry_after = exc.retry_after if isinstance(exc, errors.ClientError) else None
-    proof = _proof(exc)
-    if is_function and not isinstance(exc, (CallTimeoutError, errors.OutcomeUnknownError)):
-        # It raised, so it has ended. One that is still running, or says so, has not.
-        proof = Proof.NOT_ACCEPTED if proof is Proof.NOTHING else proof
-    return Verdict(proof, describe(exc), retry_after)
+    proof, error = _proof(exc), describe(exc)
+    ended = not isinstance(exc, (CallTimeoutError, errors.OutcomeUnknownError))
+    if is_function and proof is Proof.NOTHING and ended:
+        # It raised, so it has failed; but what it may have paid for is not paid for again.
+        return Verdict(Proof.REJECTED, attrs.evolve(error, retryable=False), retry_after)
+    return Verdict(proof, error, retry_after)
 
 
 def _proof(exc: Exception) -> Proof:

@@ -179,13 +179,18 @@ def test_open_restores_the_configuration(tmp_path: Path) -> None:
             again.run()
 
 
+def make_two(db: Path) -> None:
+    for name in "ab":
+        BatchRunner(storage=db, name=name).close()
+
+
 @pytest.mark.parametrize(
     ("prepare", "name", "message"),
     [
         (lambda db: None, None, "there is no batch storage"),
         (lambda db: BatchRunner(storage=db, name="a").close(), "b", "it has: a"),
         (
-            lambda db: [BatchRunner(storage=db, name=n).close() for n in "ab"],
+            make_two,
             None,
             "name one of a, b",
         ),

@@ -118,6 +118,12 @@ class BlindSteer(MemoryStorage):
         return super().steer(job, found.status if found else was, entry)
 
 
+class LateSteer(MemoryStorage):
+    def steer(self, job: Job, was: JobStatus, entry: Entry | None) -> bool:
+        found = self.get(job.id)
+        return super().steer(job.evolve(attempt=found.attempt if found else 0), was, entry)
+
+
 class WishesLost(MemoryStorage):
     def save(self, changes: Sequence[Change]) -> Saved:
         saved = super().save(changes)
@@ -219,6 +225,7 @@ MUTANTS: tuple[tuple[type[MemoryStorage], str], ...] = (
     (Forgetful, "evidence: what a fenced writer"),
     (PoliteSteer, "steer: only"),
     (BlindSteer, "steer: only"),
+    (LateSteer, "steer: not from"),
     (WishesLost, "request_cancel"),
     (DriftingCounts, "counts: equal a recount"),
     (NoEvidence, "attempts: every submission"),

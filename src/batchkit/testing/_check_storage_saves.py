@@ -82,6 +82,15 @@ def _steer(storage: Storage) -> None:
     counts_hold(storage, batch, "a steer")
 
 
+def _steer_late(storage: Storage) -> None:
+    """steer: not from an attempt that is over, whose key would be used again"""
+    batch, epoch = begin(storage, "a")
+    [seen] = storage.claim(batch, epoch, 1, NOW)
+    advance(storage, seen, _S.SUBMITTING, _S.PENDING, attempt=1)
+    require(not storage.steer(seen.evolve(priority=5), _S.PENDING, None), "steer")
+    equal(stored(storage, seen.id).attempt, 1, "attempt")
+
+
 def _remove(storage: Storage) -> None:
     """remove: only what was never submitted; its runner is fenced, the others go on"""
     batch, epoch = begin(storage, *"abcd")
@@ -97,6 +106,9 @@ def _remove(storage: Storage) -> None:
     equal(claimed(storage, batch, epoch), ["b", "d"], "claims after removals")
     counts_hold(storage, batch, "removals")
     require(storage.add(batch, [new_job("a")], NOW)[0][1], "a removed item cannot come back")
+    storage.claim(batch, epoch, 1, NOW)
+    late = put(storage, gone.to(_S.SUBMITTING), gone)
+    equal(late.fenced, {0}, "save of the removed job, after its item came back")
 
 
 def _cancel_requests(storage: Storage) -> None:
@@ -183,6 +195,7 @@ SAVE_CLAUSES: tuple[Clause, ...] = (
     _fenced_evidence,
     _of_persons,
     _steer,
+    _steer_late,
     _remove,
     _cancel_requests,
     _two_steps,
