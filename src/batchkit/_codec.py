@@ -32,13 +32,22 @@ def dumps(value: Any) -> str:
 
     What is not JSON becomes its ``repr``: by now it has been paid for, and must not be lost.
     """
-    line = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=repr)
     try:
+        line = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=repr)
         line.encode()
-    except UnicodeEncodeError:
-        # Half of a surrogate pair, as providers make by cutting texts.
-        return json.dumps(value, separators=(",", ":"), default=repr)
+    except (TypeError, ValueError):
+        # Keys that are not text, or half of a surrogate pair, as providers make by cutting texts.
+        return json.dumps(_with_text_keys(value), separators=(",", ":"), default=repr)
     return line
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        names = {key if isinstance(key, str) else repr(key): item for key, item in value.items()}
+        return {name: _with_text_keys(item) for name, item in names.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_text_keys(item) for item in value]
+    return value
 
 
 def plain_handle(handle: Handle) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -25,8 +26,21 @@ def _rate(value: str | RateLimit) -> RateLimit:
 
 
 def seconds(value: float | timedelta) -> float:
-    """A time span as seconds."""
-    return value.total_seconds() if isinstance(value, timedelta) else float(value)
+    """A time span as seconds.
+
+    Raises:
+        UsageError: it is neither a number nor a time span.
+    """
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    try:
+        return float(value)
+    except (TypeError, ValueError) as exc:
+        raise UsageError(f"{value!r} is no time: give seconds, or a timedelta") from exc
+
+
+def _formats(value: str | Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _at_least(low: float) -> Any:
@@ -85,7 +99,9 @@ class BatchConfig:
     poll: PollPolicy = attrs.field(factory=PollPolicy)
     output: str | None = attrs.field(default=None, converter=attrs.converters.optional(str))
     template: str = "{index:04d}-{slug}.{ext}"
-    formats: tuple[str, ...] = attrs.field(default=("txt", "srt", "vtt", "json"), converter=tuple)
+    formats: tuple[str, ...] = attrs.field(
+        default=("txt", "srt", "vtt", "json"), converter=_formats
+    )
     stop_on_error: bool = False
     on_uncertain: OnUncertain = attrs.field(
         default="hold", validator=_one_of("hold", "resubmit", "fail")

@@ -29,6 +29,8 @@ plain function (see :mod:`batchkit.clients`).
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class BatchkitError(Exception):
     """Base of every exception that batchkit raises."""
@@ -54,7 +56,10 @@ class MissingExtraError(UsageError, ImportError):
         super().__init__(
             f'{feature} needs the extra "{extra}": pip install "batchkit-video[{extra}]"'
         )
-        self.extra = extra
+        self.feature, self.extra = feature, extra
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), (self.feature, self.extra)
 
 
 class ClientMismatchError(UsageError):
@@ -101,6 +106,9 @@ class InvalidTransitionError(BatchkitError):
     def __init__(self, job_id: int, old: str, new: str) -> None:
         super().__init__(f"job {job_id} cannot go from {old} to {new}")
         self.job_id, self.old, self.new = job_id, old, new
+
+    def __reduce__(self) -> tuple[type[Self], tuple[int, str, str]]:
+        return type(self), (self.job_id, self.old, self.new)
 
 
 class FlowError(BatchkitError):

@@ -22,8 +22,15 @@ class RateLimit:
         seconds: in which time.
     """
 
-    count: int = attrs.field(validator=attrs.validators.ge(1))
-    seconds: float = attrs.field(validator=attrs.validators.gt(0))
+    count: int
+    seconds: float
+
+    def __attrs_post_init__(self) -> None:
+        if not (self.count >= 1 and 0 < self.seconds < math.inf):
+            raise UsageError(
+                f"rate limit {self} lets nothing through: allow 1 or more in some time, and write it "
+                'as "30/min" or "2/s"'
+            )
 
     @classmethod
     def parse(cls, spec: str | RateLimit) -> RateLimit:
@@ -34,8 +41,8 @@ class RateLimit:
         """
         if isinstance(spec, RateLimit):
             return spec
-        found = re.fullmatch(r"\s*(\d+)\s*/\s*(\d*\.?\d*)\s*([a-z]+)\s*", spec.lower())
-        if found is None or found[3] not in _UNITS or int(found[1]) < 1:
+        found = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+(?:\.\d+)?)?\s*([a-z]+)\s*", str(spec).lower())
+        if found is None or found[3] not in _UNITS:
             raise UsageError(
                 f'rate limit {spec!r} is not understood: write it as "30/min" or "2/s"'
             )
@@ -43,7 +50,9 @@ class RateLimit:
 
     def __str__(self) -> str:
         names = {1.0: "s", 60.0: "min", 3600.0: "h", 86400.0: "day"}
-        return f"{self.count}/{names.get(self.seconds, f'{self.seconds:g}s')}"
+        # Not :g, which would write a month as 2.592e+06.
+        plain = f"{self.seconds:.9f}".rstrip("0").rstrip(".")
+        return f"{self.count}/{names.get(self.seconds) or f'{plain}s'}"
 
 
 class Pacer:

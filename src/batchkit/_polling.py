@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import attrs
 
+from batchkit._errors import UsageError
 from batchkit._retry import _not_negative
+
+
+def _at_least_one(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not value >= 1:
+        raise UsageError(f"{attribute.name} is {value!r}: waits do not shrink, so give 1 or more")
 
 
 @attrs.frozen(kw_only=True)
@@ -20,7 +26,7 @@ class PollPolicy:
     """
 
     first: float = attrs.field(default=2.0, validator=_not_negative)
-    factor: float = attrs.field(default=1.5, validator=attrs.validators.ge(1.0))
+    factor: float = attrs.field(default=1.5, validator=_at_least_one)
     cap: float = attrs.field(default=15.0, validator=_not_negative)
 
     @classmethod
@@ -38,5 +44,8 @@ class PollPolicy:
         """
         if hint is not None:
             return max(minimum, hint)
-        grown = self.first * self.factor ** min(polls, 200)
+        try:
+            grown = self.first * self.factor**polls
+        except OverflowError:
+            grown = self.cap
         return max(minimum, min(self.cap, grown))

@@ -52,7 +52,7 @@ class GenerateVideo(Request):
     prompt: str
     language: str = "pt"
     model: str | None = None
-    duration: float | None = None
+    duration: float | None = attrs.field(default=None, converter=attrs.converters.optional(float))
     aspect_ratio: str | None = None
     seed: int | None = None
     image: str | None = None
@@ -130,6 +130,11 @@ def register_request(cls: _RequestT) -> _RequestT:
 
 def dump_request(request: Request) -> str:
     """One line of canonical JSON: kind first, defaults left out, keys sorted."""
+    if not _is_plain(request.params):
+        raise UsageError(
+            "params hold what JSON would not bring back the same (a set, bytes, a path, a date): put "
+            "plain values into params"
+        )
     if isinstance(request, OpaqueRequest):
         kind, data = request.stored_kind, dict(request.data)
     else:
@@ -142,6 +147,14 @@ def dump_request(request: Request) -> str:
         raise UsageError(
             f"this request cannot be stored as JSON ({exc}); put plain values into params"
         ) from exc
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(item) for item in value)
+    return value is None or isinstance(value, (str, int, float))
 
 
 def load_request(stored: str) -> Request:

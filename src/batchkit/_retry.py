@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import email.utils
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -99,9 +100,11 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
             return seconds * scale
     try:
         when = email.utils.parsedate_to_datetime(lower.get("retry-after", ""))
-    except ValueError:
+        # An HTTP date is in UTC, also where the server forgot to say so.
+        utc = when if when.tzinfo is not None else when.replace(tzinfo=dt.UTC)
+        return max(0.0, utc.timestamp() - now)
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, when.timestamp() - now)
 
 
 def _number(value: str) -> float | None:

@@ -447,9 +447,7 @@ def test_a_replay_sends_the_same_key(make_runner: MakeRunner) -> None:
     assert len(set(client.keys)) == 1
 
 
-def test_a_replay_after_a_death_sends_the_same_key(
-    executor: str, make_runner: MakeRunner
-) -> None:
+def test_a_replay_after_a_death_sends_the_same_key(executor: str, make_runner: MakeRunner) -> None:
     client = Scripted(capabilities=REPLAYS)
 
     job = after_death(make_runner(client, executor=executor), "submit:after")
@@ -861,9 +859,7 @@ def test_fetched_bytes_reach_the_store_and_outputs_are_forgotten(
     assert kinds(runner) == ["submitting", "submitted", "collecting", "completed"]
 
 
-def test_what_lies_on_disk_already_is_not_submitted(
-    executor: str, make_runner: MakeRunner
-) -> None:
+def test_what_lies_on_disk_already_is_not_submitted(executor: str, make_runner: MakeRunner) -> None:
     client = collecting()
     found = JobResult(text="from an earlier run")
     runner = make_runner(client, artifacts=Shelf(found=found), executor=executor)
@@ -938,9 +934,7 @@ def test_a_download_taken_up_again_has_a_deadline_too(make_runner: MakeRunner) -
     assert client.calls["fetch"] < 1000
 
 
-def test_a_checksum_that_does_not_fit_is_no_result(
-    make_runner: MakeRunner, tmp_path: Path
-) -> None:
+def test_a_checksum_that_does_not_fit_is_no_result(make_runner: MakeRunner, tmp_path: Path) -> None:
     output = Output(ref="r", media_type="video/mp4", sha256="0" * 64)
     wrong = ends(RemoteState.SUCCEEDED, finished=Finished(outputs=(output,)))
     client = collecting(poll=wrong)
@@ -961,9 +955,7 @@ def test_a_result_that_is_gone_is_expired(make_runner: MakeRunner) -> None:
     assert client.calls["fetch"] == 1
 
 
-def test_a_full_disk_ends_the_run_and_keeps_the_job(
-    executor: str, make_runner: MakeRunner
-) -> None:
+def test_a_full_disk_ends_the_run_and_keeps_the_job(executor: str, make_runner: MakeRunner) -> None:
     client = collecting()
     runner = make_runner(client, artifacts=Shelf(StorageFullError("full")), executor=executor)
     runner.add("a")

@@ -108,14 +108,15 @@ def test_the_ones_that_matter_most() -> None:
 def test_a_plain_function_means_what_it_raises(cls: type[ClientError]) -> None:
     verdict = judge(cls("no"), is_function=True)
     told = SAID[cls][0]
-    ended = NOT_ACCEPTED if told is NOTHING else told
+    ended = REJECTED if told is NOTHING else told
     assert verdict.proof is (NOTHING if cls is OutcomeUnknownError else ended)
+    assert verdict.proof is not REJECTED or not verdict.error.retryable
 
 
 def test_a_plain_function_that_has_not_ended_proves_nothing() -> None:
     assert judge(CallTimeoutError("slow"), is_function=True).proof is NOTHING
-    assert judge(TimeoutError("its own"), is_function=True).proof is NOT_ACCEPTED
-    assert judge(KeyError("id"), is_function=True).proof is NOT_ACCEPTED
+    assert judge(TimeoutError("its own"), is_function=True).proof is REJECTED
+    assert judge(KeyError("id"), is_function=True).proof is REJECTED
 
 
 class ConnectError(Exception):
