@@ -28,8 +28,8 @@ class RateLimit:
     def __attrs_post_init__(self) -> None:
         if not (self.count >= 1 and 0 < self.seconds < math.inf):
             raise UsageError(
-                f"rate limit {self} lets nothing through: allow 1 or more in some time, and write it "
-                'as "30/min" or "2/s"'
+                f"rate limit {self} lets nothing through: allow 1 or more in some time, and "
+                'write it as "30/min" or "2/s"'
             )
 
     @classmethod

@@ -132,8 +132,8 @@ def dump_request(request: Request) -> str:
     """One line of canonical JSON: kind first, defaults left out, keys sorted."""
     if not _is_plain(request.params):
         raise UsageError(
-            "params hold what JSON would not bring back the same (a set, bytes, a path, a date): put "
-            "plain values into params"
+            "params hold what JSON would not bring back the same (a set, bytes, a path, a date): "
+            "put plain values into params"
         )
     if isinstance(request, OpaqueRequest):
         kind, data = request.stored_kind, dict(request.data)
