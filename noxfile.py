@@ -36,6 +36,9 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = [version for version in nox.project.python_versions(PYPROJECT) if runs(version)]
 OLDEST = PYTHONS[0]
 
+#: The package with everything that its tests and its documentation import.
+WHOLE = ("-e", ".[demo,trio]")
+
 nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "typing", "tests", "no_extras", "docs"]
 
@@ -55,7 +58,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def typing(session: nox.Session) -> None:
     """mypy on everything, pyright on what users see."""
-    session.install(".", *dependencies("typing"))
+    session.install(*WHOLE, *dependencies("typing"))
     session.run("mypy")
     session.run("pyright")
 
@@ -63,7 +66,7 @@ def typing(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """The whole suite; on the oldest Python with the coverage gates."""
-    session.install("-e", ".", *dependencies("tests"))
+    session.install(*WHOLE, *dependencies("tests"))
     if session.python != OLDEST or session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -95,7 +98,7 @@ def no_extras(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def docs(session: nox.Session) -> None:
     """Builds the documentation; a warning is an error."""
-    session.install("-e", ".", *dependencies("docs"))
+    session.install(*WHOLE, *dependencies("docs"))
     session.run("sphinx-build", "-W", "-n", "--keep-going", "-q", "docs", "docs/_build/html")
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import batchkit
 
-EXTRAS = {"faster_whisper": "whisper", "av": "storyboard", "trio": "trio", "click": "cli"}
+EXTRAS = {"faster_whisper": "whisper", "av": "storyboard", "trio": "trio"}
 
 
 def absent(module: str) -> bool:
@@ -33,7 +35,6 @@ def test_a_function_runs_with_the_core_alone(tmp_path: Path) -> None:
             "trio",
             "import batchkit as b; b.BatchRunner(print, storage='memory', executor='trio').run()",
         ),
-        ("click", "import batchkit.cli"),
     ],
 )
 def test_a_missing_extra_says_which_one(module: str, ask: str) -> None:
@@ -43,3 +44,15 @@ def test_a_missing_extra_says_which_one(module: str, ask: str) -> None:
 
     with pytest.raises(batchkit.MissingExtraError, match=EXTRAS[module]):
         exec(ask, {})
+
+
+def test_the_command_says_what_it_needs() -> None:
+    if not absent("click"):
+        # Runs in the session that installs the core alone.
+        pytest.skip("click is installed here")
+
+    command = [sys.executable, "-m", "batchkit_video", "status"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 2
+    assert 'pip install "batchkit-video[cli]"' in done.stderr

@@ -144,3 +144,13 @@ def test_submit_keys_are_never_the_same(places: list[tuple[object, int, int]]) -
 def test_count_by_status(statuses: list[_S]) -> None:
     counts = count_by_status(job(status=status) for status in statuses)
     assert counts == {status: statuses.count(status) for status in set(statuses)}
+
+
+def test_what_nobody_gave_is_an_empty_mapping() -> None:
+    nothing = job().metadata
+    assert (dict(nothing), len(nothing), repr(nothing), nothing.get("x")) == ({}, 0, "{}", None)
+    assert nothing == {}
+    with pytest.raises(KeyError):
+        nothing["x"]
+    with pytest.raises(TypeError):
+        nothing["x"] = 1  # type: ignore[index]
