@@ -91,6 +91,7 @@ from batchkit.clients.base import (
 )
 
 __all__ = [
+    "__version__",
     "Accepted",
     "Added",
     "Artifact",
@@ -146,6 +147,7 @@ __all__ = [
     "OpaqueRequest",
     "OutcomeUnknownError",
     "Output",
+    "parse_retry_after",
     "PollPolicy",
     "Progress",
     "RateLimit",
@@ -174,8 +176,6 @@ __all__ = [
     "VideoClient",
     "Word",
     "WorkCanceledError",
-    "__version__",
-    "parse_retry_after",
 ]
 
 __version__ = "0.1.0"

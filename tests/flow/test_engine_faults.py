@@ -632,7 +632,10 @@ def test_a_late_answer_during_a_replay_starts_no_second_flow(
     seen: list[int] = []
     client = Replays(Accepted(handle=Handle(id="late")), idempotency="replay")
     runner = make_runner(client, clock=held_clock, poll=PollPolicy.fixed(0))
-    _, handle = missed(client, runner)
+    runner.add("a")
+    handle = runner.start()
+    assert client.entered.wait(10)
+    pass_the_timeout(runner)
 
     assert handle.result(20).ok
     assert max(seen, default=1) == 1

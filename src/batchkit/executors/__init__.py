@@ -11,9 +11,9 @@ from batchkit.executors.base import Executor
 __all__ = [
     "AnyioExecutor",
     "Executor",
+    "make_executor",
     "SequentialExecutor",
     "ThreadsExecutor",
-    "make_executor",
 ]
 
 #: The names that ``executor=`` understands.

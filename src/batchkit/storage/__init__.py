@@ -14,10 +14,10 @@ __all__ = [
     "Failures",
     "MemoryStorage",
     "NewJob",
-    "SQLiteStorage",
-    "Saved",
-    "Storage",
     "open_storage",
+    "Saved",
+    "SQLiteStorage",
+    "Storage",
 ]
 
 
