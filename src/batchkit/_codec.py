@@ -1,4 +1,4 @@
-"""Records to JSON and back, for every storage. Paths become strings, bytes become base64."""
+"""Records to JSON and back, for every storage. Paths become strings, bytes become base85."""
 
 from __future__ import annotations
 

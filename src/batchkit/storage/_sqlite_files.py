@@ -112,14 +112,24 @@ class OwnerLock:
         Raises:
             BatchBusyError: a living process, perhaps this one, has it.
         """
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise StorageFullError(
+                f"{self._path} cannot be made ({exc.strerror}): check that its folder is writable"
+            ) from exc
         try:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
+        except BlockingIOError as exc:
             owner = os.pread(file, 20, 0).decode(errors="replace").strip() or "unknown"
             os.close(file)
             raise busy(self._name, owner) from exc
+        except OSError as exc:
+            os.close(file)
+            raise StorageError(
+                f"{self._path} cannot be locked ({exc.strerror}): put the storage on a local disk"
+            ) from exc
         os.ftruncate(file, 0)
         os.pwrite(file, str(os.getpid()).encode(), 0)
         self._file = file
@@ -149,13 +159,12 @@ class RescueFile:
         ]
         if not lines:
             return
-        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
+        number = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(number, "wb") as file:
             # A line break first: an earlier write may have been torn.
-            os.write(file, ("\n" + "\n".join(lines) + "\n").encode())
-            os.fsync(file)
-        finally:
-            os.close(file)
+            file.write(("\n" + "\n".join(lines) + "\n").encode())
+            file.flush()
+            os.fsync(number)
 
     def read(self, batch_id: int, now: float) -> list[Entry]:
         """The evidence of one batch; a torn line is passed over."""

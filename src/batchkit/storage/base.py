@@ -249,7 +249,7 @@ class Storage(Protocol):
         ...
 
     def failures(self, batch_id: int) -> Sequence[Failures]:
-        """Failed and expired jobs by cause, the most frequent first."""
+        """Failed and expired jobs by kind and code (or message), the most frequent first."""
         ...
 
     # -- journal ---------------------------------------------------------------------------

@@ -89,7 +89,8 @@ class MemoryStorage:
         return next((shelf.batch for shelf in shelves if shelf.batch.name == name), None)
 
     def batches(self) -> Sequence[Batch]:
-        return [shelf.batch for shelf in self._shelves.values()]
+        with self._lock:
+            return [shelf.batch for shelf in self._shelves.values()]
 
     def update_batch(self, batch_id: int, **changes: Any) -> Batch:
         with self._lock:
@@ -274,8 +275,9 @@ class MemoryStorage:
         return None if job is None else job.result
 
     def counts(self, batch_id: int) -> Mapping[JobStatus, int]:
-        counts = self._shelves[batch_id].counts
-        return {status: n for status, n in counts.items() if n}
+        with self._lock:
+            counts = self._shelves[batch_id].counts
+            return {status: n for status, n in counts.items() if n}
 
     def cost(self, batch_id: int) -> float | None:
         costs = [job.cost for job in self.jobs(batch_id) if job.cost is not None]
@@ -297,8 +299,8 @@ class MemoryStorage:
     # -- journal ---------------------------------------------------------------------------
 
     def _note(self, shelf: _Shelf, entry: Entry) -> None:
-        self._log.append(entry)
         self._log_batch.append(shelf.batch.id)
+        self._log.append(entry)
         if entry.kind == JobSubmitted.kind:
             shelf.handles.setdefault(entry.job_id, []).append(entry)
 

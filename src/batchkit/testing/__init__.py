@@ -5,6 +5,7 @@ Everything here is a fake by name; nothing else in batchkit is.
 
 from __future__ import annotations
 
+from batchkit.testing._check_client import check_client
 from batchkit.testing._check_storage import check_storage
 from batchkit.testing._clock import FakeClock
 from batchkit.testing._provider import (
@@ -22,6 +23,7 @@ from batchkit.testing._provider import (
 
 __all__ = [
     "AsyncFakeClient",
+    "check_client",
     "check_storage",
     "content",
     "Crash",

@@ -253,7 +253,9 @@ def _take_all(storage: Storage, batch: int, epoch: int) -> list[int]:
         storage.save(
             [Change(j.to(_S.SUBMITTING), j, [e]) for j, e in zip(jobs, lines, strict=True)]
         )
-        storage.counts(batch), storage.next_due(batch, NOW), storage.journal(batch, limit=1)
+        storage.counts(batch)
+        storage.next_due(batch, NOW)
+        storage.journal(batch, limit=1)
         mine += [job.id for job in jobs]
     return mine
 
