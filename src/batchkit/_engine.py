@@ -24,10 +24,10 @@ from batchkit._dispatch import AT_FIRST_ERROR, CONTROL_INTERVAL
 from batchkit._engine_io import FlowIO, Uncancellable
 from batchkit._errors import StorageError
 from batchkit._events import JobSubmitted
-from batchkit._io import FencedError, Park
-from batchkit._jobs import IN_FLIGHT, Handle, Job, JobStatus
+from batchkit._io import CrashError, FencedError, Park
+from batchkit._jobs import IN_FLIGHT, Job, JobStatus
 from batchkit._scheduler import Scheduler, Task
-from batchkit.clients.base import Accepted, Method
+from batchkit.clients.base import Accepted, Finished, Method
 from batchkit.storage._journal import make_event
 from batchkit.storage.base import Change, Entry
 
@@ -84,11 +84,7 @@ class Engine(FlowIO):
         while True:
             scheduler.drain()
             scheduler.release_due(self.clock.monotonic())
-            self._take_late()
-            if dispatcher.refresh():
-                self._obey()
-            for job in dispatcher.claim():
-                self._start(job)
+            self._take_up()
             if not ready:
                 break
             while ready:
@@ -117,6 +113,20 @@ class Engine(FlowIO):
             raise self._failure
         return DONE
 
+    def _take_up(self) -> None:
+        """Looks at what is new in the storage, and starts what may start."""
+        if self._failure is not None:
+            return
+        try:
+            self._take_late()
+            if self.dispatcher.refresh():
+                self._obey()
+            for job in self.dispatcher.claim():
+                self._start(job)
+        except StorageError as exc:
+            # Submissions on their way are waited for, and rescued.
+            self._fail(exc)
+
     def _closing(self) -> bool:
         """Closes a client that was made for this run, where its calls ran; whether that goes on."""
         if not self._closed:
@@ -136,8 +146,12 @@ class Engine(FlowIO):
         """Seconds after which an executor should turn the wheel whatever happens."""
         return CONTROL_INTERVAL if self.storage.shared else None
 
-    def _start(self, job: Job) -> None:
-        task = self.scheduler.start(_flow.run_job(self, job), job.id, job)
+    def _start(self, job: Job, finished: Finished | None = None) -> None:
+        if job.deadline is None and job.status in IN_FLIGHT:
+            # A person has taken it up again.
+            job = job.evolve(deadline=self.clock.time() + self.config.job_timeout)
+        flow = _flow.run_job(self, job) if finished is None else _flow.take(self, job, finished)
+        task = self.scheduler.start(flow, job.id, job)
         self.dispatcher.active += 1
         task.context.run(progress_sink.set, _Sink(self, job.id))
 
@@ -190,12 +204,16 @@ class Engine(FlowIO):
         self.dispatcher.touch()
         self.scheduler.post(_NOBODY)
 
-    def abandon(self) -> list[Job]:
-        """Gives up at once, as a crash would; says which submissions nobody can vouch for now."""
-        doubtful = [task.job for task in self.scheduler.tasks.values() if task.critical]
+    def abandon(self, cause: BaseException) -> None:
+        """Gives up at once: what is in flight is left to the next run.
+
+        Handles that came in this very turn are rescued, unless the cause is the death of the
+        process itself.
+        """
+        if not isinstance(cause, CrashError):
+            self._rescue(self.group)
         for task in list(self.scheduler.tasks.values()):
             self.scheduler.drop(task)
-        return doubtful
 
     def _take_late(self) -> None:
         """A submission answered after its time-out: that is evidence, and the job goes on."""
@@ -205,16 +223,15 @@ class Engine(FlowIO):
             if not isinstance(call, Call) or call not in self.overdue:
                 continue
             self.overdue.discard(call)
-            if isinstance(call.value, Accepted):
-                self._believe(call.args[0], call.value.handle)
-
-    def _believe(self, job: Job, handle: Handle) -> None:
-        data = {"handle": plain_handle(handle)}
-        entry = Entry(JobSubmitted.kind, self.clock.time(), job.id, job.attempt, data)
-        self.storage.append(job.batch_id, [entry])
-        now = self.storage.get(job.id)
-        if now is not None and now.status is JobStatus.UNCERTAIN:
-            self._start(now)
+            job, answer = call.args[0], call.value
+            if isinstance(answer, Accepted):
+                data = {"handle": plain_handle(answer.handle)}
+                entry = Entry(JobSubmitted.kind, self.clock.time(), job.id, job.attempt, data)
+                self.storage.append(job.batch_id, [entry])
+            now = self.storage.get(job.id)
+            waits = now is not None and now.status is JobStatus.UNCERTAIN
+            if now is not None and waits and job.id not in self.scheduler.tasks:
+                self._start(now, answer if isinstance(answer, Finished) else None)
 
     # -- saving ------------------------------------------------------------------------------
 
@@ -242,7 +259,7 @@ class Engine(FlowIO):
     def _rescue(self, group: list[Change]) -> None:
         try:
             self.storage.rescue(group)
-        except OSError as exc:
+        except (OSError, StorageError) as exc:
             # The last resort is the log: these handles exist nowhere else.
             handles = {c.job.id: c.job.handle.id for c in group if c.job.handle is not None}
             log.critical("handles could not be written (%s); keep them: %s", exc, handles)
@@ -264,9 +281,10 @@ class Engine(FlowIO):
 
     def report(self, job_id: int, fraction: float) -> None:
         """Takes progress from local work, on whichever thread that runs."""
-        if job_id in self.dispatcher.cancels or self._must_leave():
-            raise WorkCanceledError
         task = self.scheduler.tasks.get(job_id)
+        submitting = task is not None and task.job.status is JobStatus.SUBMITTING
+        if (submitting and job_id in self.dispatcher.cancels) or self._must_leave():
+            raise WorkCanceledError
         if task is not None:
             self.watch(task.job.evolve(progress=fraction))
 

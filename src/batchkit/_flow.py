@@ -19,6 +19,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
+import attrs
+
 from batchkit._collect import collect
 from batchkit._context import WorkCanceledError
 from batchkit._events import (
@@ -55,6 +57,12 @@ async def run_job(io: IO, job: Job) -> Job:
     return job
 
 
+async def take(io: IO, job: Job, done: Finished) -> Job:
+    """Goes on with a result that came after its submission had been given up."""
+    job = await finished(io, job, done, done.cost)
+    return await run_job(io, job)
+
+
 # -- PENDING: prepare, intent, submit -------------------------------------------------------
 
 
@@ -75,7 +83,7 @@ async def _submit(io: IO, job: Job) -> Job:
         attempt=job.attempt + 1,
         submit_key=io.submit_key(job, job.attempt + 1),
         started=job.started or now,
-        deadline=job.deadline or now + io.config.job_timeout,
+        deadline=now + io.config.job_timeout,
         not_before=None,
         error=None,
         progress=None,
@@ -84,7 +92,7 @@ async def _submit(io: IO, job: Job) -> Job:
     return await _send(io, job)
 
 
-async def _send(io: IO, job: Job) -> Job:
+async def _send(io: IO, job: Job, *, replay: bool = False) -> Job:
     """The request that may cost money, and the record of what came of it, in one step."""
     with io.uncancellable():
         try:
@@ -93,7 +101,19 @@ async def _send(io: IO, job: Job) -> Job:
             return await end(io, job, _S.CANCELED, JobCanceled)
         except Exception as exc:  # noqa: BLE001 - a client may raise anything; judged below
             paid_function = io.client.is_function and not io.client.free
-            return await _submission_failed(io, job, judge(exc, is_function=paid_function))
+            verdict = judge(exc, is_function=paid_function)
+            if replay and verdict.error.kind is not ErrorKind.INVALID_INPUT:
+                # It says nothing about the first submission of this attempt.
+                return await _replay_failed(io, job, verdict)
+            return await _submission_failed(io, job, verdict)
+        if isinstance(answer, Accepted) and io.client.poll is None:
+            wrong = JobError(
+                kind=ErrorKind.CLIENT,
+                message="submit answered Accepted, but the client has no poll method",
+                remedy="give the client poll(handle), then resolve the job with its handle",
+            )
+            log.error("job %d: accepted as %s, and cannot be polled", job.id, answer.handle.id)
+            return await _submission_failed(io, job, Verdict(Proof.NOTHING, wrong))
         if isinstance(answer, Accepted):
             return await _accepted(io, job, answer)
         if isinstance(answer, Finished):
@@ -122,21 +142,28 @@ async def _accepted(io: IO, job: Job, answer: Accepted) -> Job:
 
 async def _submission_failed(io: IO, job: Job, verdict: Verdict) -> Job:
     proof = verdict.proof
-    if verdict.error.kind is ErrorKind.AUTHENTICATION:
-        io.pause_batch(verdict.error.message)
-        return await io.save(job.to(_S.PENDING, error=verdict.error), JobRetrying)
     if proof is Proof.NOTHING and io.client.free:
         # Repeating costs nothing, so nothing has to be proved.
         proof = Proof.NOT_ACCEPTED
     if proof is not Proof.NOTHING:
         return await _not_accepted(io, job, verdict)
-    if job.status is _S.UNCERTAIN:
-        return job
     unsure = job.to(_S.UNCERTAIN, error=uncertain_error(verdict.error))
     return await io.save(unsure, JobUncertain, power_safe=True)
 
 
+async def _replay_failed(io: IO, job: Job, verdict: Verdict) -> Job:
+    if verdict.error.kind is ErrorKind.AUTHENTICATION:
+        io.pause_batch(verdict.error.message)
+    if job.status is _S.UNCERTAIN:
+        return job
+    return await io.save(job.to(_S.UNCERTAIN, error=uncertain_error(None)), JobUncertain)
+
+
 async def _not_accepted(io: IO, job: Job, verdict: Verdict) -> Job:
+    if verdict.error.kind is ErrorKind.AUTHENTICATION:
+        io.pause_batch(verdict.error.message)
+        waiting = job if job.status is _S.PENDING else job.to(_S.PENDING)
+        return await io.save(waiting.evolve(error=verdict.error), JobRetrying)
     if verdict.error.kind is ErrorKind.RATE_LIMIT:
         io.cool_down(verdict.retry_after or FREE_RETRY(job.retries, io.uniform))
     return await retry_or_fail(io, job, verdict.error, verdict.retry_after)
@@ -177,7 +204,12 @@ async def _look_up(io: IO, job: Job) -> Job:
         return await _decide(io, job)
     if handle is not None:
         return await _found(io, job, handle)
-    return await io.save(job.to(_S.PENDING, error=None), JobRetrying)
+    return await retry_or_fail(io, job, _again(job))
+
+
+def _again(job: Job) -> JobError:
+    """The reason of a repeat that is allowed; it counts as a retry, so that it has an end."""
+    return attrs.evolve(job.error or uncertain_error(None), retryable=True)
 
 
 async def _replay(io: IO, job: Job) -> Job:
@@ -186,7 +218,7 @@ async def _replay(io: IO, job: Job) -> Job:
     for tries in range(io.config.max_retries + 1):
         if tries:
             await io.sleep(job, FREE_RETRY(tries, io.uniform))
-        job = await _send(io, job)
+        job = await _send(io, job, replay=True)
         if job.status not in (_S.SUBMITTING, _S.UNCERTAIN):
             break
     return job
@@ -196,8 +228,8 @@ async def _decide(io: IO, job: Job) -> Job:
     """Nobody knows. What the user said beforehand counts, and holding is the default."""
     choice = io.config.on_uncertain
     error = job.error or uncertain_error(None)
-    if choice == "resubmit":
-        return await io.save(job.to(_S.PENDING, error=error), JobRetrying)
+    if choice == "resubmit" and job.retries < io.config.retry_policy.max_retries:
+        return await retry_or_fail(io, job, _again(job))
     if choice == "fail":
         return await end(io, job, _S.FAILED, JobFailed, error)
     if job.status is _S.UNCERTAIN:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+import attrs
+
 from batchkit import _errors as errors
 from batchkit._events import JobCanceled, JobExpired, JobFailed
 from batchkit._io import IO
@@ -26,8 +28,8 @@ _S = JobStatus
 async def follow(io: IO, job: Job) -> Job:
     """Polls until the provider names an end; a failed query only moves the next one."""
     assert job.handle is not None
-    handle = job.handle
-    polls = gone = 0
+    handle, gone = job.handle, _Gone()
+    polls = 0
     cancel_sent = False
     wait = (job.not_before or 0.0) - io.now()
     while True:
@@ -37,9 +39,6 @@ async def follow(io: IO, job: Job) -> Job:
             cancel_sent, job = True, await cancel_job(io, job)
             if job.done:
                 return job
-        if io.now() >= (job.deadline or float("inf")):
-            error = deadline_error(io.config.job_timeout)
-            return await end(io, job, _S.FAILED, JobFailed, error)
         polls += 1
         try:
             status = await _poll(io, handle)
@@ -48,21 +47,42 @@ async def follow(io: IO, job: Job) -> Job:
             io.pause_batch(str(exc))
             return job
         except Exception as exc:  # noqa: BLE001 - whatever it is, it says nothing about the job
-            gone = gone + 1 if isinstance(exc, errors.NotFoundError) else 0
             job, wait = _poll_failed(io, job, exc)
-            if _is_gone(io, job, gone):
+            if gone.after(exc, io.now()):
                 return await end(io, job, _S.FAILED, JobFailed, describe(exc))
-            continue
-        if status.state not in (RemoteState.QUEUED, RemoteState.RUNNING):
-            return await _remote_end(io, job, status)
-        gone, job = 0, _seen(io, job, status)
-        least = io.client.capabilities.min_poll_seconds
-        wait = io.config.poll.delay(polls, minimum=least, hint=status.poll_after)
+        else:
+            if status.state not in (RemoteState.QUEUED, RemoteState.RUNNING):
+                return await _remote_end(io, job, status)
+            job = _seen(io, job, status)
+            gone = _Gone()
+            least = io.client.capabilities.min_poll_seconds
+            wait = io.config.poll.delay(polls, minimum=least, hint=status.poll_after)
+        # After the query: what ended while nobody looked is collected, however late.
+        if io.now() >= (job.deadline or float("inf")):
+            error = deadline_error(io.config.job_timeout)
+            return await end(io, job, _S.FAILED, JobFailed, error)
+
+
+@attrs.define
+class _Gone:
+    """How long a provider has been saying, without another answer, that it knows no such job."""
+
+    answers: int = 0
+    since: float = 0.0
+
+    def after(self, exc: Exception, now: float) -> bool:
+        """Notes one more failed query; whether the job is to be believed gone."""
+        if not isinstance(exc, errors.NotFoundError):
+            self.answers = 0
+            return False
+        if self.answers == 0:
+            self.since = now
+        self.answers += 1
+        return self.answers >= GONE_AFTER_POLLS and now - self.since >= GONE_AFTER_SECONDS
 
 
 async def _poll(io: IO, handle: Handle) -> RemoteStatus:
-    if io.client.poll is None:
-        raise errors.UsageError("submit answered Accepted, but the client has no poll method")
+    assert io.client.poll is not None
     answer = await io.call(io.client.poll, handle, timeout=io.config.request_timeout)
     if not isinstance(answer, RemoteStatus):
         raise TypeError(f"poll returned {type(answer).__name__}, not RemoteStatus")
@@ -82,11 +102,6 @@ def _poll_failed(io: IO, job: Job, exc: Exception) -> tuple[Job, float]:
         errors_in_row, minimum=max(io.client.capabilities.min_poll_seconds, asked or 0.0)
     )
     return job, max(wait, FREE_RETRY(errors_in_row - 1, io.uniform))
-
-
-def _is_gone(io: IO, job: Job, gone: int) -> bool:
-    lasted = io.now() - (job.poll_errors_since or io.now())
-    return gone >= GONE_AFTER_POLLS and lasted >= GONE_AFTER_SECONDS
 
 
 def _seen(io: IO, job: Job, status: RemoteStatus) -> Job:

@@ -45,8 +45,15 @@ class Park:
         yield self
 
 
-class FencedError(Exception):
-    """Another runner, or a person, has taken this job: leave it alone. Ends a flow silently."""
+class FencedError(BaseException):
+    """Leave this job alone: another runner or a person has taken it, or the run is leaving.
+
+    Ends a flow silently. A ``BaseException``, because flows judge every ``Exception`` of a client.
+    """
+
+
+class CrashError(BaseException):
+    """The death of the process, as a test stages it: nothing is written after it."""
 
 
 class CallTimeoutError(Exception):

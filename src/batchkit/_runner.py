@@ -341,10 +341,11 @@ class BatchRunner(BatchView):
 
     def detach_engine(self) -> None:
         """For a :class:`~batchkit._session.Session`: the run is over."""
-        if self._engine is not None:
-            self._stop_cause = self._engine.dispatcher.stop_cause
-            self._limited = self._engine.dispatcher.limited
-            self.progress()
+        engine = self._engine
+        if engine is not None:
+            self._stop_cause = engine.dispatcher.stop_cause
+            self._limited = engine.dispatcher.limited
+            self._last_run = (self.clock.monotonic() - self._started_at, engine.ended_jobs)
         self._engine = None
 
     def _nudge(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from batchkit._errors import FlowError
-from batchkit._io import Flow, Park
+from batchkit._io import FencedError, Flow, Park
 
 
 @attrs.define(eq=False)
@@ -130,7 +130,7 @@ class Scheduler:
             park = task.context.run(task.flow.send, None)
         except StopIteration:
             self._end(task, None)
-        except Exception as exc:  # noqa: BLE001 - the owner of the flow decides
+        except (Exception, FencedError) as exc:  # noqa: BLE001 - the owner of the flow decides
             self._end(task, exc)
         else:
             if type(park) is Park:

@@ -13,6 +13,7 @@ from batchkit._dispatch import Dispatcher
 from batchkit._engine import Engine
 from batchkit._errors import ClientMismatchError, StorageError, UsageError
 from batchkit._events import BatchFinished, BatchStarted, Event
+from batchkit._io import CrashError
 from batchkit._jobs import IN_FLIGHT, JobStatus
 from batchkit._limits import Pacer
 from batchkit.clients.base import BoundClient
@@ -49,17 +50,19 @@ class Session:
         if self._limit is not None and self._limit < 0:
             raise UsageError(f"limit is {self._limit}: give a number that is 0 or more")
         client = bind_client(self._spec)
-        epoch = runner.storage.acquire(runner.batch.id)
+        batch_id = runner.batch.id
+        epoch = runner.storage.acquire(batch_id)
         try:
             batch = self._open(client)
             if runner.artifacts is not None:
                 runner.artifacts.check(runner.storage.jobs(batch.id))
             engine = self._engine(client, batch, epoch)
+            self._tell(BatchStarted, None)
         except BaseException:
-            runner.storage.release(runner.batch.id)
+            runner.storage.release(batch_id)
             raise
+        self._batch_id = batch_id
         runner.attach_engine(engine)
-        self._tell(BatchStarted, None)
         return engine
 
     def _open(self, client: BoundClient) -> Batch:
@@ -137,12 +140,12 @@ class Session:
     ) -> None:
         runner = self._runner
         try:
-            # A crash that a test injects leaves as a crash does: nothing is written after it.
-            if error is None or isinstance(error, (Exception, KeyboardInterrupt)):
+            # What a test stages as a crash leaves as a crash does: nothing is written after it.
+            if not isinstance(error, CrashError):
                 self._leave(error)
         finally:
             runner.detach_engine()
-            runner.storage.release(runner.batch.id)
+            runner.storage.release(self._batch_id)
             runner.bus.drain()
 
     def _leave(self, error: BaseException | None) -> None:

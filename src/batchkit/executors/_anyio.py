@@ -102,29 +102,28 @@ class AnyioExecutor:
 
     async def run_async(self, engine: Engine) -> None:
         """Drives *engine* on the running loop, in tasks of its own."""
-        failure: list[BaseException] = []
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._drive, engine, failure)
-        if failure:
-            raise failure[0]
-
-    async def _drive(self, engine: Engine, failure: list[BaseException]) -> None:
         # Failures travel in a list: a task group would wrap them, and under blocking executors
         # the same failure arrives bare.
+        failure: list[BaseException] = []
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._drive, engine, failure)
+        finally:
+            if failure:
+                raise failure[0]
+
+    async def _drive(self, engine: Engine, failure: list[BaseException]) -> None:
         bell = LoopBell()
         async with anyio.create_task_group() as group:
             calls = _calls(engine, group)
             engine.calls, engine.scheduler.bell = calls, bell.ring
             try:
-                await _turns(engine, bell)
+                await _turns(engine, bell, failure)
             except anyio.get_cancelled_exc_class():
                 engine.stop(Control.ABORTING, "cancelled")
                 with anyio.CancelScope(shield=True):
-                    await _turns(engine, bell)
+                    await _turns(engine, bell, failure)
                 raise
-            except BaseException as exc:  # noqa: BLE001 - raised by run_async
-                engine.abandon()
-                failure.append(exc)
             finally:
                 engine.scheduler.bell = _nobody
                 with anyio.CancelScope(shield=True):
@@ -140,16 +139,27 @@ def _on_trio() -> bool:
     return anyio.get_cancelled_exc_class().__module__.startswith("trio")
 
 
-async def _turns(engine: Engine, bell: LoopBell) -> None:
+async def _turns(engine: Engine, bell: LoopBell, failure: list[BaseException]) -> None:
+    """Turns *engine* until it is done; what ends it otherwise goes into *failure*."""
+    try:
+        while (until := engine.turn()) != DONE:
+            await _wait(engine, bell, until)
+    except anyio.get_cancelled_exc_class():
+        raise
+    except BaseException as exc:  # noqa: BLE001 - raised by run_async
+        engine.abandon(exc)
+        failure.append(exc)
+
+
+async def _wait(engine: Engine, bell: LoopBell, until: float | None) -> None:
     clock = engine.clock
-    while (until := engine.turn()) != DONE:
-        seconds = None if until is None else max(0.0, until - clock.monotonic())
-        if engine.calls_in_flight == 0 and clock.skip(seconds):
-            # A fake clock must not starve the host's loop either.
-            seconds = 0.0
-        if engine.longest_wait is not None:
-            seconds = engine.longest_wait if seconds is None else min(seconds, engine.longest_wait)
-        await bell.wait(seconds)
+    seconds = None if until is None else max(0.0, until - clock.monotonic())
+    if engine.calls_in_flight == 0 and clock.skip(seconds):
+        # A fake clock must not starve the host's loop either.
+        seconds = 0.0
+    if engine.longest_wait is not None:
+        seconds = engine.longest_wait if seconds is None else min(seconds, engine.longest_wait)
+    await bell.wait(seconds)
 
 
 def _nobody() -> None:

@@ -39,8 +39,8 @@ def drive(engine: Engine, calls: Calls) -> None:
     try:
         while (until := engine.turn()) != DONE:
             _wait(engine, bell, until)
-    except BaseException:
-        engine.abandon()
+    except BaseException as exc:
+        engine.abandon(exc)
         raise
 
 
@@ -56,12 +56,26 @@ def _wait(engine: Engine, bell: Bell, until: float | None) -> None:
 
 async def in_thread(engine: Engine, calls: Calls) -> None:
     """Drives *engine* in a thread of its own, so that the caller's event loop stays free."""
-    async with anyio.create_task_group() as group:
-        group.start_soon(_stop_when_cancelled, engine)
-        with anyio.CancelScope(shield=True):
-            # Its own limiter: the host's default one is the host's.
-            await anyio.to_thread.run_sync(drive, engine, calls, limiter=anyio.CapacityLimiter(1))
-        group.cancel_scope.cancel()
+    # Failures travel in a list: a task group would wrap them.
+    failure: list[BaseException] = []
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(_stop_when_cancelled, engine)
+            with anyio.CancelScope(shield=True):
+                # Its own limiter: the host's default one is the host's.
+                limiter = anyio.CapacityLimiter(1)
+                await anyio.to_thread.run_sync(_drive, engine, calls, failure, limiter=limiter)
+            group.cancel_scope.cancel()
+    finally:
+        if failure:
+            raise failure[0]
+
+
+def _drive(engine: Engine, calls: Calls, failure: list[BaseException]) -> None:
+    try:
+        drive(engine, calls)
+    except BaseException as exc:  # noqa: BLE001 - raised by in_thread
+        failure.append(exc)
 
 
 async def _stop_when_cancelled(engine: Engine) -> None:

@@ -19,6 +19,7 @@ from batchkit._errors import (
     RejectedError,
     ResultExpiredError,
 )
+from batchkit._io import CrashError
 from batchkit._jobs import ErrorKind, Handle, Job, JobError
 from batchkit._results import Output
 from batchkit.clients.base import (
@@ -299,7 +300,7 @@ def _nothing(operation: str) -> None:
     """No fault."""
 
 
-class Crash(BaseException):
+class Crash(CrashError):
     """The death of the process, as an exception that nothing catches."""
 
 

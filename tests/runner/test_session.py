@@ -1,0 +1,533 @@
+"""Taking a batch and leaving it: one runner at a time, the right client, nothing left open."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchkit import (
+    Accepted,
+    AuthenticationError,
+    BatchBusyError,
+    BatchRunner,
+    Capabilities,
+    ClientMismatchError,
+    Handle,
+    Job,
+    JobStatus,
+    RemoteState,
+    RemoteStatus,
+    StorageFullError,
+    UsageError,
+)
+from batchkit.storage import MemoryStorage
+from batchkit.testing import AsyncFakeClient, Crash, FakeClient, FakeProvider
+
+MakeRunner = Callable[..., BatchRunner]
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    moment, end = threading.Event(), time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        moment.wait(0.002)
+
+
+class Gate:
+    """A client whose submissions wait for the test."""
+
+    def __init__(self) -> None:
+        self.entered, self.leave = threading.Event(), threading.Event()
+
+    def submit(self, job: Job) -> Accepted:
+        self.entered.set()
+        assert self.leave.wait(20)
+        return Accepted(handle=Handle(id="h"))
+
+    def poll(self, handle: Handle) -> RemoteStatus:
+        return RemoteStatus(state=RemoteState.SUCCEEDED)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    made = Gate()
+    yield made
+    made.leave.set()
+
+
+# -- one runner ------------------------------------------------------------------------------------
+
+
+def test_a_second_runner_is_refused_until_the_first_has_left(
+    gate: Gate, make_runner: MakeRunner, storage: Any
+) -> None:
+    first = make_runner(gate, storage=storage)
+    first.add("a")
+    handle = first.start()
+    assert gate.entered.wait(10)
+    second = make_runner(FakeClient(FakeProvider()), storage=storage)
+
+    with pytest.raises(BatchBusyError, match="another runner"):
+        second.run()
+    second.add("b")
+    gate.leave.set()
+    assert handle.result(20).ok, "what the second one added is taken up by the first"
+
+
+def test_another_batch_of_the_storage_is_free(
+    gate: Gate, make_runner: MakeRunner, storage: Any
+) -> None:
+    first = make_runner(gate, storage=storage)
+    first.add("a")
+    handle = first.start()
+    assert gate.entered.wait(10)
+
+    other = make_runner(FakeClient(FakeProvider()), storage=storage, name="other")
+    other.add("b")
+    assert other.run().ok
+    gate.leave.set()
+    handle.result(20)
+
+
+HOLDER = """
+import sys
+from batchkit import BatchRunner
+def work(request):
+    print("running", flush=True)
+    sys.stdin.readline()
+runner = BatchRunner(work, storage=sys.argv[1], delay=0)
+runner.add("a")
+runner.run()
+"""
+
+
+def test_a_runner_in_another_process_is_refused_by_its_number(
+    make_runner: MakeRunner, tmp_path: Path
+) -> None:
+    db = tmp_path / "batch.db"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(db)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "running\n"
+        with make_runner(lambda request: None, storage=db) as runner:
+            with pytest.raises(BatchBusyError, match=f"process {child.pid}"):
+                runner.run()
+            child.communicate("go\n", timeout=20)
+            assert runner.run().ok
+
+
+# -- the right client ------------------------------------------------------------------------------
+
+
+def with_account(provider: FakeProvider, account: str, **more: Any) -> FakeClient:
+    return FakeClient(provider, capabilities=Capabilities(inline=True, account=account, **more))
+
+
+def left_in_flight(make_runner: MakeRunner, storage: Any, client: FakeClient) -> None:
+    """A batch whose only job is at the provider."""
+    runner = make_runner(client, storage=storage)
+
+    def die(point: str) -> None:
+        if point == "poll:before":
+            raise Crash(point)
+
+    runner.hook = die
+    runner.add("a")
+    with pytest.raises(Crash):
+        runner.run()
+
+
+def test_jobs_in_flight_are_not_polled_with_another_account(
+    make_runner: MakeRunner, storage: Any
+) -> None:
+    provider = FakeProvider()
+    left_in_flight(make_runner, storage, with_account(provider, "mine"))
+
+    with pytest.raises(ClientMismatchError, match=r"1 jobs in flight at .*@mine.*@yours"):
+        make_runner(with_account(provider, "yours"), storage=storage).run()
+
+    assert make_runner(with_account(provider, "mine"), storage=storage).run().ok
+    assert provider.ledger.charges == {"a": 1}
+
+
+def test_uncertain_jobs_belong_to_their_client_too(make_runner: MakeRunner) -> None:
+    storage, provider = MemoryStorage(), FakeProvider()
+    first = make_runner(with_account(provider, "mine"), storage=storage)
+    first.add("a [drop_after]")
+    first.run()
+
+    with pytest.raises(ClientMismatchError):
+        make_runner(with_account(provider, "yours"), storage=storage).run()
+
+
+def test_pending_jobs_may_go_elsewhere_and_that_is_said(
+    make_runner: MakeRunner, storage: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = FakeProvider()
+    first = make_runner(with_account(provider, "mine"), storage=storage)
+    first.add_many(["a", "b"])
+    first.run(limit=1)
+
+    assert make_runner(with_account(provider, "yours"), storage=storage).run().ok
+    assert "its 1 pending jobs now go to" in caplog.text
+
+
+def test_a_batch_that_is_done_may_be_run_with_anything(
+    make_runner: MakeRunner, storage: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = FakeProvider()
+    first = make_runner(with_account(provider, "mine"), storage=storage)
+    first.add("a")
+    first.run()
+
+    assert make_runner(with_account(provider, "yours"), storage=storage).run().ok
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+def test_free_work_belongs_to_nobody(make_runner: MakeRunner) -> None:
+    storage, provider = MemoryStorage(), FakeProvider()
+    left_in_flight(make_runner, storage, with_account(provider, "mine"))
+
+    free = with_account(provider, "yours", repeat="free")
+    assert make_runner(free, storage=storage).run().ok
+
+
+# -- clients made for a run ------------------------------------------------------------------------
+
+
+class Made:
+    """Makes clients, and remembers which were closed."""
+
+    def __init__(self, *, is_async: bool = False) -> None:
+        self.provider = FakeProvider()
+        self.base: Any = AsyncFakeClient if is_async else FakeClient
+        self.made: list[Any] = []
+        self.closed: list[Any] = []
+
+    def __call__(self) -> Any:
+        raise NotImplementedError
+
+    def make(self) -> Any:
+        world = self
+
+        class Sync(FakeClient):
+            def close(self) -> None:
+                world.closed.append(self)
+
+        class Async(AsyncFakeClient):
+            async def aclose(self) -> None:
+                world.closed.append(self)
+
+            def close(self) -> None:
+                raise AssertionError("aclose comes first")
+
+        client = Async(self.provider) if self.base is AsyncFakeClient else Sync(self.provider)
+        self.made.append(client)
+        return client
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_each_run_makes_a_client_and_closes_it(
+    is_async: bool, executor: str, make_runner: MakeRunner
+) -> None:
+    world = Made(is_async=is_async)
+    runner = make_runner(world.make, executor=executor)
+    for prompt in ("a", "b"):
+        before = len(world.closed)
+        runner.add(prompt)
+        assert runner.run().ok
+        assert world.closed[before:] == world.made[-1:]
+
+
+def test_a_client_that_a_runner_made_to_look_at_is_closed_too(make_runner: MakeRunner) -> None:
+    # BUG: _runner.py __init__ binds the factory once more, to see what it makes; nobody closes
+    # that client.
+    world = Made()
+    with make_runner(world.make) as runner:
+        runner.add("a")
+        runner.run()
+
+    assert world.closed == world.made
+
+
+def test_a_client_made_for_a_busy_batch_is_closed(make_runner: MakeRunner) -> None:
+    # BUG: _session.py __enter__ makes the client before acquire(), and forgets it when that (or
+    # _open, or the folder's check) raises.
+    world, storage = Made(), MemoryStorage()
+    runner = make_runner(world.make, storage=storage)
+    storage.acquire(runner.batch.id)
+
+    with pytest.raises(BatchBusyError):
+        runner.run()
+
+    assert world.made[1:] == world.closed
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_client_is_closed_when_a_run_is_stopped_now(
+    is_async: bool, executor: str, make_runner: MakeRunner
+) -> None:
+    # BUG: _engine.py turn: drop_uncritical() drops the flow that closes the client, so that an
+    # async aclose() is cancelled before it began.
+    world = Made(is_async=is_async)
+    runner = make_runner(world.make, executor=executor)
+    runner.add("a")
+    runner.hook = lambda point: runner.stop(now=True) if point == "poll:before" else None
+
+    runner.run()
+
+    until(lambda: bool(world.closed), 5)
+    assert world.closed == world.made[-1:]
+
+
+def test_a_client_is_closed_when_a_run_fails(executor: str, make_runner: MakeRunner) -> None:
+    class Full(MemoryStorage):
+        def save(self, changes: Any) -> Any:
+            raise StorageFullError("full")
+
+    world = Made()
+    runner = make_runner(world.make, executor=executor, storage=Full())
+    runner.add("a")
+    with pytest.raises(StorageFullError):
+        runner.run()
+
+    until(lambda: bool(world.closed), 5)
+    assert world.closed == world.made[-1:]
+
+
+def test_a_bad_farewell_undoes_nothing(
+    executor: str, make_runner: MakeRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Rude(FakeClient):
+        def close(self) -> None:
+            raise RuntimeError("already closed")
+
+    def make() -> Rude:
+        return Rude(FakeProvider())
+
+    runner = make_runner(make, executor=executor)
+    runner.add("a")
+
+    assert runner.run().ok
+    assert "closing the client failed: already closed" in caplog.text
+
+
+def test_a_client_that_was_given_is_not_closed(make_runner: MakeRunner) -> None:
+    world = Made()
+    runner = make_runner(world.make())
+    runner.add("a")
+
+    assert runner.run().ok
+    assert world.closed == []
+
+
+# -- the checks before -----------------------------------------------------------------------------
+
+
+def test_a_runner_without_a_client_cannot_run(make_runner: MakeRunner) -> None:
+    with pytest.raises(UsageError, match="this runner has no client"):
+        make_runner(None).run()
+
+
+def test_a_negative_limit_is_refused_and_zero_starts_nothing(make_runner: MakeRunner) -> None:
+    provider = FakeProvider()
+    runner = make_runner(FakeClient(provider))
+    runner.add("a")
+
+    with pytest.raises(UsageError, match="limit is -1: give a number that is 0 or more"):
+        runner.run(limit=-1)
+    assert runner.run(limit=0).counts == {JobStatus.PENDING: 1}
+    assert provider.ledger.submissions == {}
+    assert runner.run().ok
+
+
+def test_a_retry_does_not_use_up_the_limit(make_runner: MakeRunner) -> None:
+    # BUG: _dispatch.py claim: every attempt counts as a started job, so a sample of one job that
+    # is refused once ends without a result.
+    runner = make_runner(FakeClient(FakeProvider()))
+    runner.add_many(["a [busy]", "b"])
+
+    assert runner.run(limit=1).counts == {JobStatus.COMPLETED: 1, JobStatus.PENDING: 1}
+
+
+def test_a_folder_that_cannot_work_leaves_the_batch_free(
+    make_runner: MakeRunner, tmp_path: Path
+) -> None:
+    provider, storage = FakeProvider(), MemoryStorage()
+    (tmp_path / "out").write_text("a file, not a folder")
+    runner = make_runner(FakeClient(provider), storage=storage, output=tmp_path / "out")
+    runner.add("a")
+
+    with pytest.raises(StorageFullError):
+        runner.run()
+    (tmp_path / "out").unlink()
+
+    assert runner.run().ok
+    assert provider.ledger.charges == {"a": 1}
+
+
+def test_a_pause_by_batchkit_is_lifted_by_the_next_run(
+    make_runner: MakeRunner, storage: Any
+) -> None:
+    faults = [AuthenticationError("the key is wrong")]
+
+    def before(operation: str) -> None:
+        if faults:
+            raise faults.pop()
+
+    runner = make_runner(FakeClient(FakeProvider(), before=before), storage=storage)
+    runner.add("a")
+    assert runner.run().paused == "the key is wrong"
+
+    summary = runner.run()
+
+    assert summary.ok
+    assert summary.paused is None
+
+
+def test_a_pause_by_a_person_is_not(make_runner: MakeRunner, storage: Any) -> None:
+    runner = make_runner(FakeClient(FakeProvider()), storage=storage)
+    runner.add("a")
+    runner.pause()
+
+    assert runner.run().paused == ""
+    assert runner.counts() == {JobStatus.PAUSED: 1}
+
+
+def test_a_stop_of_the_last_run_does_not_stop_the_next(
+    make_runner: MakeRunner, storage: Any
+) -> None:
+    runner = make_runner(FakeClient(FakeProvider()), storage=storage)
+    runner.add("a")
+    runner.stop()
+
+    assert runner.run().ok
+
+
+def test_a_stop_leaves_a_paused_batch_paused(make_runner: MakeRunner, storage: Any) -> None:
+    runner = make_runner(FakeClient(FakeProvider()), storage=storage)
+    runner.add("a")
+    runner.pause()
+    runner.stop()
+
+    assert runner.run().paused == ""
+    runner.resume()
+    assert runner.run().ok
+
+
+# -- what a view refuses ---------------------------------------------------------------------------
+
+
+def test_a_job_of_another_batch_is_not_there(make_runner: MakeRunner) -> None:
+    # BUG: _batch_view.py remove() does not look whose job it is, unlike every other method.
+    storage = MemoryStorage()
+    mine = make_runner(lambda request: None, storage=storage)
+    other = make_runner(lambda request: None, storage=storage, name="other")
+    job = other.add("a")
+
+    with pytest.raises(LookupError):
+        mine.job(job)
+    with pytest.raises(LookupError):
+        mine.remove(job)
+    assert other.counts() == {JobStatus.PENDING: 1}
+
+
+def test_what_waits_and_what_is_uncertain_can_be_listed(make_runner: MakeRunner) -> None:
+    runner = make_runner(FakeClient(FakeProvider()))
+    runner.add_many(["a [drop_after]", "b [reject]"])
+    assert len(list(runner.pending())) == 2
+    runner.run()
+
+    assert [job.title for job in runner.uncertain()] == ["a [drop_after]"]
+    assert [job.title for job in runner.jobs("failed")] == ["b [reject]"]
+    assert "a.db" not in repr(runner)
+    assert "1 uncertain" in repr(runner)
+    assert "<b>default</b>" in runner._repr_html_()
+
+
+def test_why_names_the_fault_and_the_remedy(make_runner: MakeRunner) -> None:
+    runner = make_runner(FakeClient(FakeProvider()))
+    jobs = [runner.add(prompt) for prompt in ("a [reject]", "b [drop_after]", "c [busy]", "d")]
+    held = runner.add("e")
+    runner.hold(held)
+    runner.max_concurrent = 10
+    runner.config = runner.config.replace(max_retries=0)
+    runner.run()
+
+    said = [runner.why(job) for job in [*jobs, held]]
+
+    assert "the prompt is not allowed" in said[0]
+    assert "check the connection, then retry" in said[2]
+    assert len(set(said)) == 5
+
+
+def test_an_uncertain_job_can_be_resolved_both_ways(make_runner: MakeRunner, storage: Any) -> None:
+    provider = FakeProvider()
+    runner = make_runner(FakeClient(provider), storage=storage)
+    found, lost = runner.add("a [drop_after]"), runner.add("b [drop_before]")
+    runner.run()
+    (remote,) = provider.jobs
+
+    assert runner.resolve(found, Handle(id=remote))
+    assert runner.resolve(lost, "not accepted")
+    assert not runner.resolve(lost, "not accepted")
+
+    assert runner.run().ok
+    assert provider.ledger.charges == {"a": 1, "b": 1}
+
+
+def test_an_uncertain_job_is_submitted_again_only_when_told_so(make_runner: MakeRunner) -> None:
+    provider = FakeProvider()
+    runner = make_runner(FakeClient(provider))
+    job = runner.add("a [drop_before]")
+    runner.run()
+
+    assert not runner.retry(job)
+    assert runner.retry(job, resubmit=True)
+    assert runner.run().ok
+
+
+def test_only_what_has_not_begun_can_be_prioritized(make_runner: MakeRunner) -> None:
+    runner = make_runner(FakeClient(FakeProvider()))
+    job = runner.add("a")
+    runner.run()
+
+    assert not runner.prioritize(job, 5)
+    assert not runner.cancel(job)
+    assert not runner.retry(job)
+
+
+def test_prune_refuses_the_future_and_deletes_the_past(make_runner: MakeRunner, clock: Any) -> None:
+    storage = MemoryStorage()
+    old = make_runner(FakeClient(FakeProvider()), storage=storage, name="old")
+    old.add_many(["a", "b"])
+    old.run()
+    clock.advance(86400 * 40)
+    runner = make_runner(FakeClient(FakeProvider()), storage=storage, name="new")
+
+    with pytest.raises(UsageError, match="older_than is negative"):
+        runner.prune(-1)
+    assert runner.prune(86400 * 30) == 2
+    assert [batch.name for batch in storage.batches()] == ["new"]
+
+
+def test_lines_of_removed_jobs_are_passed_over(make_runner: MakeRunner) -> None:
+    runner = make_runner(FakeClient(FakeProvider()))
+    job = runner.add("a")
+    runner.hold(job)
+    runner.release(job)
+    runner.remove(job)
+
+    assert list(runner.events()) == []
