@@ -31,7 +31,7 @@ class Call:
     lane: Lane
     context: Context
     deliver: Callable[[Call], None]
-    cancel: Callable[[], None] | None = None
+    cancel: Callable[[Call], None] | None = None
     value: Any = None
     error: BaseException | None = None
     done: bool = False

@@ -210,7 +210,7 @@ class Engine(FlowIO):
         Handles that came in this very turn are rescued, unless the cause is the death of the
         process itself.
         """
-        if not isinstance(cause, CrashError):
+        if self.group and not isinstance(cause, CrashError):
             self._rescue(self.group)
         for task in list(self.scheduler.tasks.values()):
             self.scheduler.drop(task)

@@ -101,7 +101,11 @@ class FlowIO:
         task = self.scheduler.current
         assert task is not None
         now = self.clock.time()
-        entries = [Entry(cls.kind, now, job.id, job.attempt, _facts(cls, job)) for cls in told]
+        plain = job.error is None and job.handle is None
+        entries = [
+            Entry(cls.kind, now, job.id, job.attempt, None if plain else _facts(cls, job))
+            for cls in told
+        ]
         self.group.append(Change(job, task.job, entries, power_safe, result, told))
         self.waiting.append(task)
         task.job = job
@@ -144,7 +148,7 @@ class FlowIO:
             self.overdue.add(call)
             self.overdue_until = self.clock.monotonic() + LATE_ANSWER_SECONDS
         elif call.cancel is not None:
-            call.cancel()
+            call.cancel(call)
 
     async def sleep(self, job: Job, seconds: float) -> None:
         await Park(self.clock.monotonic() + seconds, job.id)
@@ -165,12 +169,14 @@ class FlowIO:
             now, batch = self.clock.time(), job.batch_id
             self.tell(JobProgress(at=now, batch_id=batch, job=job, attempt=job.attempt))
 
+    @property
+    def delivers(self) -> bool:
+        return self.artifacts is not None
+
     async def existing(self, job: Job) -> JobResult | None:
-        if self.artifacts is None:
-            return None
-        found: JobResult | None = await self.call(
-            Method(self.artifacts.existing), job, lane="collect"
-        )
+        assert self.artifacts is not None
+        look = Method(self.artifacts.existing)
+        found: JobResult | None = await self.call(look, job, lane="collect")
         return found
 
     def must_collect(self, job: Job) -> bool:

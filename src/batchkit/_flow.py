@@ -67,7 +67,7 @@ async def take(io: IO, job: Job, done: Finished) -> Job:
 
 
 async def _submit(io: IO, job: Job) -> Job:
-    found = await io.existing(job)
+    found = await io.existing(job) if io.delivers else None
     if found is not None:
         done = job.to(_S.COLLECTING).to(_S.COMPLETED, result=found, completed=io.now())
         return await io.save(done, JobCompleted, result=True)

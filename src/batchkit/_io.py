@@ -133,6 +133,11 @@ class IO(Protocol):
         """Shows a record that is not worth a save: progress, poll errors."""
         ...
 
+    @property
+    def delivers(self) -> bool:
+        """Whether results are delivered anywhere."""
+        ...
+
     async def existing(self, job: Job) -> JobResult | None:
         """The verified result that an earlier run left on disk for this request."""
         ...

@@ -185,9 +185,7 @@ class Job:
     def evolve(self, **changes: Any) -> Self:
         """A copy with other values; the status changes only through :meth:`to`."""
         new = object.__new__(type(self))
-        values = new.__dict__
-        values.update(self.__dict__)
-        values.update(changes)
+        object.__setattr__(new, "__dict__", self.__dict__ | changes)
         return new
 
     def to(self, status: JobStatus, **changes: Any) -> Self:

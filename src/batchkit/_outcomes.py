@@ -28,7 +28,8 @@ async def finished(io: IO, job: Job, done: Finished, cost: float | None) -> Job:
 async def retry_or_fail(io: IO, job: Job, error: JobError, retry_after: float | None = None) -> Job:
     policy = io.config.retry_policy
     wait = policy.delay(error, job.retries, io.uniform, retry_after)
-    if wait is None or io.cancel_requested(job):
+    over = job.status is not _S.PENDING and io.now() >= (job.deadline or float("inf"))
+    if wait is None or over or io.cancel_requested(job):
         return await end(io, job, _S.FAILED, JobFailed, error)
     again = {"retries": job.retries + 1, "not_before": io.now() + wait, "error": error}
     if job.status is _S.PENDING:

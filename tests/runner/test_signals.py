@@ -23,7 +23,7 @@ import anyio
 from batchkit import *
 from batchkit.storage import MemoryStorage
 
-executor, behaviour = sys.argv[1:]
+executor, behaviour, kind = sys.argv[1:]
 logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
 said = set()
 
@@ -55,13 +55,11 @@ class AsyncClient(Client):
             await anyio.sleep_forever()
         return Accepted(handle=Handle(id=job.title))
 
-if len(sys.argv) > 3:
-    raise SystemExit("too many arguments")
 if behaviour == "waits" and executor == "host":
     executor = "threads"
     signal.signal(signal.SIGINT, lambda number, frame: say("the host's own handler"))
 
-client = AsyncClient() if executor in ("asyncio", "trio") else Client()
+client = AsyncClient() if kind == "async" else Client()
 runner = BatchRunner(
     client,
     storage=MemoryStorage(),
@@ -145,7 +143,7 @@ def program(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def test_once_lets_jobs_in_flight_end(executor: str, program: Any) -> None:
-    child = program(executor, "waits")
+    child = program(executor, "waits", "plain")
     child.expect("polled a")
 
     child.interrupt()
@@ -160,7 +158,7 @@ def test_once_lets_jobs_in_flight_end(executor: str, program: Any) -> None:
 
 
 def test_twice_leaves_jobs_at_the_provider(executor: str, program: Any) -> None:
-    child = program(executor, "runs")
+    child = program(executor, "runs", "async")
     child.expect("polled a")
 
     child.interrupt()
@@ -173,11 +171,12 @@ def test_twice_leaves_jobs_at_the_provider(executor: str, program: Any) -> None:
     assert child.process.wait(10) == 0
 
 
-def test_thrice_gives_up(executor: str, program: Any) -> None:
-    # BUG (if asyncio or trio hang or die here): executors/_anyio.py: a KeyboardInterrupt that is
-    # raised inside the loop's own wait does not reach _drive as itself; the loop cancels _drive,
-    # which then waits, shielded, for the very submission that was given up.
-    child = program(executor, "stuck")
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_thrice_gives_up(executor: str, kind: str, program: Any) -> None:
+    # BUG (asyncio with plain methods, trio with both): executors/_anyio.py: a KeyboardInterrupt
+    # that is raised inside the loop's own wait does not reach _drive as itself: the loop cancels
+    # _drive, which then waits, shielded, for the very submission that was given up.
+    child = program(executor, "stuck", kind)
     child.expect("submitting a")
 
     child.interrupt()
@@ -188,13 +187,13 @@ def test_thrice_gives_up(executor: str, program: Any) -> None:
     child.expect("gave up: submissions on their way are listed as uncertain")
 
     child.expect("gave up")
-    assert child.expect("jobs") == "jobs submitting pending"
+    assert child.expect("jobs") in ("jobs submitting pending", "jobs uncertain pending")
     child.tell()
     assert child.process.wait(10) == 0
 
 
 def test_a_hosts_own_handler_is_kept(program: Any) -> None:
-    child = program("host", "waits")
+    child = program("host", "waits", "plain")
     child.expect("polled a")
 
     child.interrupt()

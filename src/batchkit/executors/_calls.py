@@ -89,7 +89,7 @@ class ThreadCalls:
     def start(self, call: Call) -> bool:
         if call.method.is_async:
             future = self._portal.submit(call)
-            call.cancel = lambda: _end_early(future)
+            call.cancel = lambda _: _end_early(future)
             future.add_done_callback(lambda done: _deliver(call, done))
         elif self._inline and call.lane == "call":
             call.execute()
@@ -128,20 +128,28 @@ class AsyncioCalls:
     def __init__(self, threads: ThreadCalls) -> None:
         self._threads = threads
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._calls: dict[Call, asyncio.Task[None]] = {}
 
     def start(self, call: Call) -> bool:
         if not call.method.is_async:
             return self._threads.start(call)
-        task = self._loop.create_task(_run_async(call), context=call.context)
-        call.cancel = lambda: _cancel(task)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._calls[call] = self._loop.create_task(self._run(call), context=call.context)
+        call.cancel = self._cancel
         return False
+
+    async def _run(self, call: Call) -> None:
+        try:
+            await _run_async(call)
+        finally:
+            del self._calls[call]
+
+    def _cancel(self, call: Call) -> None:
+        if call in self._calls:
+            self._calls[call].cancel()
 
     async def close(self) -> None:
         """Ends what still runs; called when the engine no longer waits for any of it."""
-        left = list(self._tasks)
+        left = list(self._calls.values())
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
@@ -166,7 +174,7 @@ class TrioCalls:
 
     async def _run(self, call: Call) -> None:
         with anyio.CancelScope(shield=True) as scope:
-            call.cancel = scope.cancel
+            call.cancel = lambda _: scope.cancel()
             self._scopes.add(scope)
             try:
                 await _run_async(call)
@@ -193,7 +201,3 @@ async def _run_async(call: Call) -> None:
         raise
     else:
         call.finish(value, None)
-
-
-def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()

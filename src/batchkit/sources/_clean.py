@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from batchkit._errors import UsageError
 
-_BOM = "\ufeff"
+#: Control characters but newline and tab; halves of surrogate pairs, which can be neither stored
+#: nor sent; the byte order mark.
+_UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff]")
 
 
 def clean_prompt(text: str, *, max_length: int) -> str:
@@ -28,16 +31,10 @@ def clean_prompt(text: str, *, max_length: int) -> str:
     if not isinstance(text, str):
         raise UsageError(f"a prompt is {type(text).__name__}, not text: give a string")
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    kept = "".join(char for char in lines if _is_kept(char))
-    cleaned = unicodedata.normalize("NFC", kept).strip()
+    cleaned = unicodedata.normalize("NFC", _UNWANTED.sub("", lines)).strip()
     if len(cleaned) > max_length:
         raise UsageError(
             f"the prompt {cleaned[:40]!r}... has {len(cleaned)} characters and the limit is"
             f" {max_length}: shorten it, or raise max_prompt_length"
         )
     return cleaned
-
-
-def _is_kept(char: str) -> bool:
-    # Half of a surrogate pair can be neither stored nor sent.
-    return char in "\n\t" or (char != _BOM and unicodedata.category(char) not in ("Cc", "Cs"))

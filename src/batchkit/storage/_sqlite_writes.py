@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from batchkit._codec import dump_result
@@ -21,19 +20,18 @@ def results(db: sqlite3.Connection, changes: Sequence[Change]) -> None:
 
 def settle(db: sqlite3.Connection, changes: Sequence[Change]) -> None:
     """Keeps the counters that make counts and costs free of scans."""
-    moved: dict[int, Counter[JobStatus]] = {}
+    moves: dict[tuple[int, JobStatus, JobStatus], int] = {}
     spent: dict[int, float] = {}
     for change in changes:
         job, before = change.job, change.before
         if job.status is not before.status:
-            counter = moved.setdefault(job.batch_id, Counter())
-            counter[job.status] += 1
-            counter[before.status] -= 1
+            move = (job.batch_id, before.status, job.status)
+            moves[move] = moves.get(move, 0) + 1
         if job.cost is not None and job.cost != before.cost:
             more = job.cost - (before.cost or 0.0)
             spent[job.batch_id] = spent.get(job.batch_id, 0.0) + more
-    for batch_id, counter in moved.items():
-        count(db, batch_id, counter)
+    for (batch_id, old, new), n in moves.items():
+        count(db, batch_id, {old: -n, new: n})
     for batch_id, more in spent.items():
         db.execute("UPDATE batches SET cost = coalesce(cost, 0) + ? WHERE id = ?", (more, batch_id))
 

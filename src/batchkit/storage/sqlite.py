@@ -29,7 +29,6 @@ from batchkit.storage._sqlite_files import OwnerLock, RescueFile, busy
 from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved
 
 _PAGE = 500
-_LIVE = "('submitting', 'uncertain', 'processing', 'collecting')"
 
 
 class SQLiteStorage:
@@ -177,7 +176,7 @@ class SQLiteStorage:
 
     def in_flight(self, batch_id: int, epoch: int) -> Sequence[Job]:
         with self._writing() as db:
-            where = f"batch = ? AND status IN {_LIVE}"
+            where = f"batch = ? AND {schema.LIVE}"
             db.execute(f"UPDATE jobs SET epoch = ? WHERE {where}", (epoch, batch_id))
             sql = f"SELECT {schema.JOB_COLUMNS}, data FROM jobs LEFT JOIN results ON job = id"
             rows = db.execute(f"{sql} WHERE {where} ORDER BY id", (batch_id,)).fetchall()
@@ -243,7 +242,7 @@ class SQLiteStorage:
     def cancel_requests(self, batch_id: int) -> Collection[int]:
         with self._reading() as db:
             rows = db.execute(
-                f"SELECT id FROM jobs WHERE batch = ? AND status IN {_LIVE}"
+                f"SELECT id FROM jobs WHERE batch = ? AND {schema.LIVE}"
                 " AND cancel_requested_at IS NOT NULL",
                 (batch_id,),
             ).fetchall()
@@ -303,7 +302,7 @@ class SQLiteStorage:
             rows = db.execute(
                 "SELECT coalesce(json_extract(error, '$.kind'), status) AS kind,"
                 " coalesce(json_extract(error, '$.message'), ''), json_extract(error, '$.remedy'),"
-                " count(*), min(id) FROM jobs WHERE batch = ? AND status IN ('failed', 'expired')"
+                f" count(*), min(id) FROM jobs WHERE batch = ? AND {schema.FAILED}"
                 # One cause is one code, whatever else each message says. Beside min(), SQLite
                 # takes the other columns from the row of the minimum.
                 " GROUP BY 1, coalesce(json_extract(error, '$.code'), json_extract(error,"

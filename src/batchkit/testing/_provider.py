@@ -300,7 +300,7 @@ def _nothing(operation: str) -> None:
     """No fault."""
 
 
-class Crash(CrashError):
+class Crash(CrashError):  # noqa: N818 - it is the death of a process, not an error
     """The death of the process, as an exception that nothing catches."""
 
 
