@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
+from anyio.from_thread import start_blocking_portal
 
 from batchkit._config import BatchConfig
 from batchkit._errors import UsageError
@@ -112,7 +113,12 @@ class Adder:
 
     def _check(self, request: Request) -> None:
         check = self._client.check if self._client is not None else None
-        if check is not None and not check.is_async:
+        if check is None:
+            return
+        if check.is_async:
+            with start_blocking_portal() as portal:
+                portal.call(check.fn, request)
+        else:
             check.fn(request)
 
 

@@ -189,8 +189,15 @@ class BatchView:
         return True
 
     def remove(self, job: Job | int) -> bool:
-        """Takes a job that was never submitted off the list; whether it was there."""
+        """Takes a job that was never submitted off the list; whether it was there.
+
+        Raises:
+            JobNotFoundError: it belongs to another batch.
+        """
         job_id = job if isinstance(job, int) else job.id
+        if self.storage.get(job_id) is None:
+            return False
+        self.job(job_id)
         gone = self.storage.remove(job_id)
         self._on_change()
         return gone

@@ -78,6 +78,9 @@ class Bus:
         with self._wake:
             if subscription in self._subscriptions:
                 self._subscriptions.remove(subscription)
+            for found in self._by_job.values():
+                if subscription in found:
+                    found.remove(subscription)
             self._heard.clear()
 
     def listens(self, cls: type[Event]) -> bool:
@@ -157,7 +160,7 @@ class Bus:
             answer = callback(target)
             if inspect.iscoroutine(answer):
                 anyio.run(_await, answer)
-        except Exception:
+        except BaseException:
             # A callback's fault must not reach the run: it is reported, and the batch goes on.
             self.failed += 1
             log.exception("a callback raised; the batch goes on")

@@ -68,6 +68,11 @@ class Call:
 class Calls(Protocol):
     """Where calls run: what one executor differs in from the next."""
 
+    @property
+    def in_place(self) -> bool:
+        """Whether calls run in the engine's own thread, which they hold up."""
+        ...
+
     def start(self, call: Call) -> bool:
         """Runs *call*: at once, then ``True``; or elsewhere, and it delivers when it is done."""
         ...

@@ -61,6 +61,7 @@ class Engine(FlowIO):
     _failure: BaseException | None = None
     _attached: bool = False
     _closed: bool = False
+    _gave_up: bool = False
 
     def __attrs_post_init__(self) -> None:
         self.scheduler = Scheduler(self._flow_ended)
@@ -78,6 +79,8 @@ class Engine(FlowIO):
         Raises:
             BatchkitError: whatever ended the run, once the submissions in flight are recorded.
         """
+        if self._gave_up:
+            raise KeyboardInterrupt
         start = self.clock.monotonic()
         scheduler, dispatcher = self.scheduler, self.dispatcher
         ready = scheduler.ready
@@ -198,6 +201,19 @@ class Engine(FlowIO):
         """
         self.dispatcher.stop(control, cause)
         self.nudge()
+
+    def give_up(self) -> None:
+        """Ends the run with ``KeyboardInterrupt``, whatever is on its way.
+
+        Raises:
+            KeyboardInterrupt: at once, where the call that is on its way runs in this thread;
+                elsewhere the next turn raises it: inside an event loop's own wait it would tear up
+                the loop.
+        """
+        self._gave_up = True
+        if self.calls is not None and self.calls.in_place:
+            raise KeyboardInterrupt
+        self.scheduler.post(_NOBODY)
 
     def nudge(self) -> None:
         """Turns the wheel now: something changed. From any thread."""

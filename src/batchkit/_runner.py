@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -31,7 +32,7 @@ from batchkit._session import Session
 from batchkit._signals import interrupts
 from batchkit._summary import Summary
 from batchkit.artifacts import ArtifactStore, LocalFolder
-from batchkit.clients.binding import bind_client
+from batchkit.clients.binding import bind_client, close_client
 from batchkit.executors import Executor, make_executor
 from batchkit.sources import find_media, read_prompts, read_text
 from batchkit.storage import Storage, open_storage
@@ -157,6 +158,9 @@ class BatchRunner(BatchView):
     def close(self) -> None:
         """Releases the storage, if this runner opened it; may be called twice."""
         self.bus.close()
+        if self._client is not None:
+            close_client(self._client)
+            self._client = attrs.evolve(self._client, closers=())
         if self._owns_storage:
             self.storage.close()
 
@@ -197,14 +201,19 @@ class BatchRunner(BatchView):
         )
         if added.empty:
             raise UsageError("the prompt is empty: give it a text")
-        self._nudge()
-        job = self.job(ids[0])
         if on_done is not None:
-            if job.done:
-                on_done(job)
-            else:
-                self.bus.subscribe(Subscription(TERMINAL_EVENTS, on_done, job_id=job.id))
-        return job
+            self._call_when_done(ids[0], on_done)
+        self._nudge()
+        return self.job(ids[0])
+
+    def _call_when_done(self, job_id: int, on_done: Callable[[Job], object]) -> None:
+        # Subscribed first: it may end between a look at it and the subscription.
+        once = _Once(on_done)
+        remove = self.bus.subscribe(Subscription(TERMINAL_EVENTS, once, job_id=job_id))
+        job = self.job(job_id)
+        if job.done:
+            remove()
+            once(job)
 
     def add_text(self, text: str, *, delimiter: str = "\n", **defaults: Any) -> Added:
         """Adds one job per piece of a pasted text.
@@ -358,7 +367,8 @@ class BatchRunner(BatchView):
         """Runs the batch in this thread, until everything ended or waits for a person.
 
         Args:
-            limit: start at most this many jobs: a sample, before the rest.
+            limit: submit at most this often: a sample, before the rest. A job that was refused
+                and is tried again counts again.
 
         Raises:
             UsageError: there is no client, or the output folder cannot work; nothing was paid.
@@ -404,6 +414,20 @@ class BatchRunner(BatchView):
             callback_errors=self.bus.failed,
             location=self.storage.location,
         )
+
+
+@attrs.define
+class _Once:
+    """Passes on the first of several calls."""
+
+    callback: Callable[[Job], object]
+    called: bool = False
+    lock: threading.Lock = attrs.field(factory=threading.Lock)
+
+    def __call__(self, job: Job) -> object:
+        with self.lock:
+            first, self.called = not self.called, True
+        return self.callback(job) if first else None
 
 
 def _only(names: list[str], location: str) -> str:

@@ -184,9 +184,9 @@ class Scheduler:
         self._end(task, None)
 
     def drop_uncritical(self) -> None:
-        """Drops every flow that is not between a payment and its record."""
+        """Drops every job's flow that is not between a payment and its record."""
         for task in list(self.tasks.values()):
-            if not task.critical:
+            if not task.critical and task.key > 0:
                 self.drop(task)
 
 

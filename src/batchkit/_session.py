@@ -17,7 +17,7 @@ from batchkit._io import CrashError
 from batchkit._jobs import IN_FLIGHT, JobStatus
 from batchkit._limits import Pacer
 from batchkit.clients.base import BoundClient
-from batchkit.clients.binding import bind_client
+from batchkit.clients.binding import bind_client, close_client
 from batchkit.storage._journal import make_event
 from batchkit.storage.base import Entry
 
@@ -49,10 +49,11 @@ class Session:
             raise UsageError("this runner has no client: pass one to BatchRunner(client, ...)")
         if self._limit is not None and self._limit < 0:
             raise UsageError(f"limit is {self._limit}: give a number that is 0 or more")
-        client = bind_client(self._spec)
         batch_id = runner.batch.id
         epoch = runner.storage.acquire(batch_id)
+        client: BoundClient | None = None
         try:
+            client = bind_client(self._spec)
             batch = self._open(client)
             if runner.artifacts is not None:
                 runner.artifacts.check(runner.storage.jobs(batch.id))
@@ -60,6 +61,8 @@ class Session:
             self._tell(BatchStarted, None)
         except BaseException:
             runner.storage.release(batch_id)
+            if client is not None:
+                close_client(client)
             raise
         self._batch_id = batch_id
         runner.attach_engine(engine)

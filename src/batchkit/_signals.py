@@ -39,8 +39,9 @@ def interrupts(engine: Engine) -> Iterator[None]:
         count += 1
         log.warning(_SAYS[min(count, 3)])
         if count >= 3:
-            raise KeyboardInterrupt
-        engine.stop(Control.DRAINING if count == 1 else Control.ABORTING, "interrupted")
+            engine.give_up()
+        else:
+            engine.stop(Control.DRAINING if count == 1 else Control.ABORTING, "interrupted")
 
     signal.signal(signal.SIGINT, handle)
     try:

@@ -147,15 +147,11 @@ def test_what_is_no_client_is_refused_with_a_remedy(client: object, message: str
 
 @pytest.mark.parametrize("path", [":factory", ".relative:factory"])
 def test_a_path_without_a_package_is_refused_too(path: str) -> None:
-    # BUG: clients/binding.py _import catches ImportError and AttributeError only: these raise
-    # ValueError and TypeError out of importlib.
     with pytest.raises(UsageError):
         bind_client(path)
 
 
 def test_a_class_that_needs_arguments_is_refused_with_a_remedy() -> None:
-    # BUG: clients/binding.py bind_client calls any class: a TypeError of its constructor comes
-    # through bare, and says nothing of batchkit.
     with pytest.raises(UsageError, match="FakeClient"):
         bind_client(FakeClient)
 
@@ -208,9 +204,6 @@ def test_a_name_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_partial_that_makes_a_client_is_a_factory() -> None:
-    # BUG: clients/binding.py _is_factory looks for routines only: functools.partial(Client, key)
-    # is refused, and one with optional parameters left is taken for a function of a request, whose
-    # clients are then stored as the paid results.
     bound = bind_client(partial(FakeClient, FakeProvider()))
 
     assert not bound.is_function
@@ -315,12 +308,11 @@ def test_what_cannot_be_stored_was_paid_for_all_the_same(
 
 
 def test_an_async_check_is_not_passed_over(make_runner: MakeRunner) -> None:
-    # BUG: _adding.py _check skips an async check without a word, although "each may be a plain or
-    # an async method": what it would have refused is paid for.
     class Picky(AsyncFakeClient):
         async def check(self, request: Any) -> None:
             raise UsageError("this model needs a seed")
 
-    with pytest.raises(UsageError):
-        runner = make_runner(Picky(FakeProvider()))
+    runner = make_runner(Picky(FakeProvider()))
+
+    with pytest.raises(UsageError, match="needs a seed"):
         runner.add("a")

@@ -216,8 +216,6 @@ def test_handles_that_can_be_written_nowhere_go_to_the_log(
 def test_a_rescue_that_fails_in_its_own_way_goes_to_the_log_too(
     make_runner: MakeRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # BUG: _engine.py _rescue catches OSError only: a backend's StorageError hides the first fault,
-    # and the handles are not even logged.
     storage = Faulty()
     storage.refuses, storage.rescue_error = at_acceptance, StorageError("cannot be opened")
     runner = make_runner(FakeClient(FakeProvider()), storage=storage)
@@ -248,8 +246,6 @@ def test_an_intent_that_cannot_be_saved_is_not_followed_by_a_submission(
 def test_a_storage_that_fails_between_saves_waits_for_submissions_too(
     what: str, gate: Gate, make_runner: MakeRunner
 ) -> None:
-    # BUG: _engine.py turn: a StorageError of claim or refresh leaves turn() at once; the
-    # executor abandons, and the handles of submissions on their way are neither saved nor rescued.
     storage = Faulty()
     runner = make_runner(gate, storage=storage, max_concurrent=2)
     runner.add("a")
@@ -270,8 +266,6 @@ def test_a_storage_that_fails_between_saves_waits_for_submissions_too(
 
 
 def test_a_run_that_cannot_begin_leaves_the_batch_free(make_runner: MakeRunner) -> None:
-    # BUG: _session.py __enter__: BatchStarted is written outside of the try, so the batch stays
-    # acquired for ever when that fails.
     storage = Faulty()
     runner = make_runner(FakeClient(FakeProvider()), storage=storage)
     runner.add("a")
@@ -286,8 +280,6 @@ def test_a_run_that_cannot_begin_leaves_the_batch_free(make_runner: MakeRunner) 
 def test_a_storage_that_cannot_be_read_at_the_end_leaves_the_batch_free(
     make_runner: MakeRunner,
 ) -> None:
-    # BUG: _session.py __exit__: detach_engine() reads the storage; when that raises, release() is
-    # not reached, and the batch stays busy in this process.
     storage = Faulty()
     runner = make_runner(FakeClient(FakeProvider()), storage=storage)
     runner.add("a")
@@ -341,8 +333,6 @@ def test_an_end_that_cannot_be_written_down_is_raised(make_runner: MakeRunner) -
 def test_a_fault_arrives_bare_in_a_hosts_loop(
     backend: str, name: str, make_runner: MakeRunner
 ) -> None:
-    # BUG: executors/_blocking.py in_thread: the task group wraps what drive() raises, so
-    # "except StorageError" does not catch it under sequential and threads.
     storage = Faulty()
     storage.refuses = at_acceptance
     runner = make_runner(FakeClient(FakeProvider()), executor=name, storage=storage)
@@ -400,8 +390,6 @@ def test_stopping_now_waits_for_submissions_on_their_way(
 def test_stopping_now_leaves_local_work_for_the_next_run(
     name: str, make_runner: MakeRunner
 ) -> None:
-    # BUG: _flow.py _send: "except Exception" takes the FencedError that io.call raises for work
-    # that has to leave, and the job is FAILED with "FencedError: 1".
     class Local:
         capabilities = Capabilities(repeat="free", sync_result=True, local=True)
         leave = True
@@ -470,8 +458,6 @@ def test_a_client_that_exits_ends_the_run_and_is_held_uncertain(
 
 
 def test_an_exiting_client_does_not_lose_its_neighbours_handle(make_runner: MakeRunner) -> None:
-    # BUG: _engine.py abandon: handles that were answered in the same turn, and wait in the group
-    # for its commit, are thrown away; rescuing the group would cost nothing.
     storage = Faulty()
 
     class Second(FakeClient):
@@ -598,8 +584,6 @@ def test_a_late_failure_says_nothing(make_runner: MakeRunner, held_clock: HeldCl
 def test_a_late_result_that_was_paid_for_is_kept(
     make_runner: MakeRunner, held_clock: HeldClock
 ) -> None:
-    # BUG: _engine.py _take_late takes Accepted only: the result of a paid call that ends after its
-    # time-out is thrown away, and the job stays UNCERTAIN.
     client = Late(Finished(text="paid for"), sync_result=True)
     runner = make_runner(client, clock=held_clock, job_timeout=100)
     job, handle = missed(client, runner, 101.0)
@@ -613,8 +597,6 @@ def test_a_late_result_that_was_paid_for_is_kept(
 def test_a_late_answer_during_a_replay_starts_no_second_flow(
     make_runner: MakeRunner, held_clock: HeldClock
 ) -> None:
-    # BUG: _engine.py _believe starts a flow although the job's own one is still replaying: two
-    # flows work on one job.
     class Replays(Late):
         def again(self) -> Any:
             self.leave.set()
@@ -718,8 +700,6 @@ def test_an_async_query_that_takes_too_long_is_ended(
 def test_a_cancelled_hosts_run_is_told_to_have_ended(
     backend: str, name: str, make_runner: MakeRunner
 ) -> None:
-    # BUG: _session.py __exit__: a cancellation is a BaseException, and is taken for an injected
-    # crash: no BatchFinished, no manifest.
     client = AsyncGate() if name == "asyncio" else Gate()
     runner = make_runner(client, executor=name)
     runner.add("a")
@@ -742,8 +722,6 @@ def test_a_cancelled_hosts_run_is_told_to_have_ended(
 def test_a_storage_that_fails_while_a_cancelled_host_leaves(
     backend: str, make_runner: MakeRunner
 ) -> None:
-    # BUG: executors/_anyio.py _drive: a failure of the turns after a cancellation is neither
-    # abandoned nor bare: it arrives as a group in a group.
     storage, client = Faulty(), AsyncGate()
     storage.refuses = at_acceptance
     runner = make_runner(client, executor="asyncio", storage=storage)

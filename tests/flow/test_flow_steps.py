@@ -199,7 +199,6 @@ def test_a_broken_connection_in_prepare_is_free_to_repeat(make_runner: MakeRunne
 
 
 def test_a_wrong_key_in_prepare_pauses_the_batch(make_runner: MakeRunner) -> None:
-    # BUG: _flow.py _submit: prepare's AuthenticationError fails each job instead of pausing.
     runner = make_runner(Scripted(prepare=[AuthenticationError("wrong key"), {}]))
     runner.add("a")
 
@@ -359,7 +358,6 @@ def test_submitted_again_when_the_user_said_so(make_runner: MakeRunner) -> None:
 
 
 def test_submitting_again_has_an_end(make_runner: MakeRunner) -> None:
-    # BUG: _flow.py _decide: "resubmit" counts no retries and waits for nothing: it pays for ever.
     client = Scripted(submit=[LOST] * 50 + [ACCEPTED])
 
     run_one(make_runner(client, on_uncertain="resubmit", max_retries=2))
@@ -416,7 +414,6 @@ def test_not_found_is_proof_and_it_is_submitted_again(make_runner: MakeRunner) -
 
 
 def test_a_provider_that_never_knows_is_not_asked_for_ever(make_runner: MakeRunner) -> None:
-    # BUG: _flow.py _look_up: find's None goes back to PENDING without counting a retry or waiting.
     client = Scripted(submit=[LOST] * 50 + [ACCEPTED], find=None)
 
     run_one(make_runner(client, max_retries=2))
@@ -487,8 +484,6 @@ def test_a_replay_that_never_answers_is_held(make_runner: MakeRunner) -> None:
 def test_a_refused_replay_proves_nothing_about_the_first_submission(
     refusal: Exception, make_runner: MakeRunner
 ) -> None:
-    # BUG: _flow.py _replay/_not_accepted: the refusal of a replay sends the job back to PENDING,
-    # and the next attempt carries a new key: the provider bills twice.
     client = Scripted(submit=[LOST, refusal, ACCEPTED], capabilities=REPLAYS)
     runner = make_runner(client)
 
@@ -573,8 +568,6 @@ def test_a_list_that_lags_behind_is_waited_for(make_runner: MakeRunner) -> None:
 
 
 def test_other_faults_do_not_count_towards_gone(make_runner: MakeRunner) -> None:
-    # BUG: _follow.py _is_gone: its clock starts at the first fault of any kind, so three quick
-    # "not found" after a long outage end a job that a lagging list would have shown.
     outage = [ConnectionResetError("broke")] * 20
     client = Scripted(poll=[*outage, *[NotFoundError("no such job")] * 3, SUCCEEDED])
 
@@ -609,8 +602,6 @@ def test_a_job_given_up_is_polled_again_and_not_paid_again(make_runner: MakeRunn
 def test_a_job_that_ended_while_nobody_ran_is_collected_after_its_deadline(
     make_runner: MakeRunner, clock: FakeClock
 ) -> None:
-    # BUG: _follow.py follow: the deadline is looked at before the first poll, so a batch taken up
-    # two days later gives up jobs that have long succeeded and were paid for.
     client = Scripted()
     runner = make_runner(client)
     runner.hook = dies_at("poll:before")
@@ -627,8 +618,6 @@ def test_a_job_that_ended_while_nobody_ran_is_collected_after_its_deadline(
 def test_a_job_submitted_days_after_its_first_try_gets_its_whole_time(
     make_runner: MakeRunner, clock: FakeClock
 ) -> None:
-    # BUG: _flow.py _submit: "deadline=job.deadline or ..." keeps the deadline of the first try, so
-    # a refused job that is taken up two days later is paid for and given up before its first poll.
     client = Scripted(submit=[NotAcceptedError("busy"), ACCEPTED])
     runner = make_runner(client)
     runner.add("a")
@@ -642,7 +631,6 @@ def test_a_job_submitted_days_after_its_first_try_gets_its_whole_time(
 def test_local_work_that_died_days_ago_gets_its_whole_time(
     make_runner: MakeRunner, clock: FakeClock
 ) -> None:
-    # BUG: the same deadline gives repeated local work a time-out of a millisecond.
     left: list[float] = []
 
     def submit(job: Job) -> Finished:
@@ -790,8 +778,6 @@ def test_a_client_that_cannot_cancel_says_so(
 
 
 def test_a_cancelled_job_that_fails_is_not_submitted_again(make_runner: MakeRunner) -> None:
-    # BUG: _outcomes.py retry_or_fail: a job whose end a person asked for is submitted (and billed)
-    # again when the provider's failure is retryable.
     again = JobError(kind=ErrorKind.PROVIDER, message="overloaded", retryable=True)
     client = Scripted(poll=[RUNNING, ends(RemoteState.FAILED, error=again), RUNNING], cancel=False)
     runner = make_runner(client, job_timeout=60)
@@ -825,8 +811,6 @@ def test_local_work_ends_where_it_reports_its_progress(name: str, make_runner: M
 
 
 def test_a_fetch_that_reports_progress_outlives_a_cancel(make_runner: MakeRunner) -> None:
-    # BUG: _collect.py: WorkCanceledError out of fetch is a BaseException that nobody catches: a
-    # person cancels one job that is being collected, and the whole run dies.
     def fetch(job: Job, output: Output) -> bytes:
         runner.cancel(job)
         assert runner._engine is not None
@@ -923,8 +907,6 @@ def test_a_failed_download_is_taken_up_without_paying_again(
 
 
 def test_a_download_taken_up_again_has_a_deadline_too(make_runner: MakeRunner) -> None:
-    # BUG: _batch_view.py retry clears the deadline of a job that is COLLECTING or PROCESSING again,
-    # and nothing sets a new one: a broken download is repeated for ever and the run never ends.
     endless = [ConnectionResetError("broke")] * 5000
     client = collecting(fetch=[RejectedError("forbidden"), *endless, b"bytes"])
     runner = make_runner(client, artifacts=Shelf(), job_timeout=600)
@@ -1018,8 +1000,6 @@ def test_polling_pauses_the_batch_when_the_key_is_wrong(make_runner: MakeRunner)
 def test_a_client_that_accepts_and_cannot_be_polled_is_told_at_once(
     make_runner: MakeRunner,
 ) -> None:
-    # BUG: _follow.py _poll: a missing poll method counts as a failed query, so it takes the whole
-    # job_timeout (a day) until somebody hears of it.
     client = Scripted(capabilities=WORKS)
     del client.poll  # type: ignore[attr-defined]
     runner = make_runner(client)

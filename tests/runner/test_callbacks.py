@@ -206,9 +206,6 @@ def test_a_callback_that_raises_is_counted_logged_and_harmless(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.usefixtures("short_grace")
 def test_a_callback_that_exits_silences_nobody(make_runner: MakeRunner) -> None:
-    # BUG: _bus.py _guarded catches Exception only: sys.exit() in a callback, or a CancelledError
-    # out of an async one, ends the callbacks' thread. Nothing is heard any more, and the end of
-    # each run waits for twice CALLBACK_GRACE.
     heard: list[str] = []
     runner = make_runner(FakeClient(FakeProvider()))
 
@@ -316,7 +313,6 @@ def test_a_subscription_can_be_taken_back() -> None:
 
 
 def test_a_subscription_to_one_job_can_be_taken_back_too() -> None:
-    # BUG: _bus.py _unsubscribe looks at _subscriptions only, never at _by_job.
     bus, heard = Bus(), list[Job]()
     remove = bus.subscribe(Subscription((JobCompleted,), heard.append, job_id=1))
 
@@ -330,8 +326,6 @@ def test_a_subscription_to_one_job_can_be_taken_back_too() -> None:
 
 
 def test_on_done_is_called_however_fast_the_job_is(make_runner: MakeRunner) -> None:
-    # BUG: _runner.py add: the job may end between the look at it and the subscription (add() has
-    # just woken the run), and then on_done is never called.
     heard: list[Job] = []
     runner = make_runner(FakeClient(FakeProvider(polls=1)))
     subscribe = runner.bus.subscribe

@@ -173,9 +173,6 @@ def test_twice_leaves_jobs_at_the_provider(executor: str, program: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["plain", "async"])
 def test_thrice_gives_up(executor: str, kind: str, program: Any) -> None:
-    # BUG (asyncio with plain methods, trio with both): executors/_anyio.py: a KeyboardInterrupt
-    # that is raised inside the loop's own wait does not reach _drive as itself: the loop cancels
-    # _drive, which then waits, shielded, for the very submission that was given up.
     child = program(executor, "stuck", kind)
     child.expect("submitting a")
 

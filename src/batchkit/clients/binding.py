@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
+
+from anyio.from_thread import start_blocking_portal
 
 from batchkit._errors import UsageError
 from batchkit._jobs import Job
@@ -31,12 +34,32 @@ def bind_client(client: object) -> BoundClient:
     if isinstance(client, str):
         return bind_client(_import(client))
     if isinstance(client, type) or _is_factory(client):
-        made = client()  # type: ignore[operator]
-        closers = _closers(made)
-        return _bind_object(made, closers=closers)
+        return _bind_made(client)
     if not hasattr(client, "submit") and callable(client):
         return _bind_function(client)
     return _bind_object(client)
+
+
+def _bind_made(factory: Callable[[], object]) -> BoundClient:
+    try:
+        made = factory()
+    except TypeError as exc:
+        name = getattr(factory, "__name__", "the client's factory")
+        raise UsageError(
+            f"{name} cannot be called without arguments ({exc}): pass an instance, or a function "
+            "that makes one"
+        ) from exc
+    return _bind_object(made, closers=_closers(made))
+
+
+def close_client(client: BoundClient) -> None:
+    """Closes a client that a factory made and that no run has closed."""
+    for closer in client.closers:
+        if closer.is_async:
+            with start_blocking_portal() as portal:
+                portal.call(closer.fn)
+        else:
+            closer.fn()
 
 
 def _import(path: str) -> object:
@@ -45,13 +68,17 @@ def _import(path: str) -> object:
         raise UsageError(f'client {path!r} is not understood: write it as "package.module:factory"')
     try:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as exc:
+    except Exception as exc:
+        # Importing runs a module, which may raise anything.
         raise UsageError(f"client {path!r} cannot be imported: {exc}") from exc
 
 
-def _is_factory(client: object) -> bool:
+def _is_factory(client: object) -> TypeGuard[Callable[[], object]]:
     if not callable(client) or hasattr(client, "submit"):
         return False
+    made_from = getattr(client, "func", None)
+    if isinstance(client, functools.partial) and isinstance(made_from, type):
+        return True
     return inspect.isroutine(client) and not _parameters(client)
 
 

@@ -52,6 +52,8 @@ async def _in_context(call: Call) -> Any:
 class InlineCalls:
     """Runs every call in the engine's own thread, so that breakpoints and tracebacks are whole."""
 
+    in_place = True
+
     def __init__(self) -> None:
         self._portal = Portal()
 
@@ -77,6 +79,8 @@ class ThreadCalls:
         threads: most threads for calls; downloads have their own.
         inline: methods return at once, so that a thread would only cost.
     """
+
+    in_place = False
 
     def __init__(self, threads: int, *, inline: bool = False) -> None:
         self._inline = inline
@@ -125,6 +129,8 @@ class AsyncioCalls:
     anyio, whose task costs twice as much, because every call of every job makes one.
     """
 
+    in_place = False
+
     def __init__(self, threads: ThreadCalls) -> None:
         self._threads = threads
         self._loop = asyncio.get_running_loop()
@@ -158,6 +164,8 @@ class AsyncioCalls:
 
 class TrioCalls:
     """The same on trio: each call in a shielded scope of a nursery."""
+
+    in_place = False
 
     def __init__(self, group: TaskGroup, threads: ThreadCalls) -> None:
         self._group, self._threads = group, threads
