@@ -70,7 +70,7 @@ class FlowIO:
     listens: Callable[[type[Event]], bool]
     settled: Callable[[Callable[[], None]], bool]
     artifacts: ArtifactStore | None = None
-    hook: Callable[[str], None] | None = None
+    hook: Callable[[str], object] | None = None
     calls: Calls | None = None
     calls_in_flight: int = 0
     live: dict[int, Job] = attrs.field(factory=dict)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import attrs
 
-from batchkit._adding import Added, Adder
-from batchkit._batch_view import BatchView
-from batchkit._bus import Bus, Callback, Subscription, Via
+from batchkit._batch_adding import BatchAdding
+from batchkit._bus import Callback, Subscription, Via
 from batchkit._calls import Clock
 from batchkit._clock import SystemClock
 from batchkit._codec import load_config
@@ -20,21 +18,18 @@ from batchkit._config import BatchConfig, Control
 from batchkit._engine import Engine
 from batchkit._errors import UsageError
 from batchkit._events import (
-    TERMINAL_EVENTS,
     Event,
 )
 from batchkit._handle import BatchHandle
 from batchkit._i18n import text
 from batchkit._jobs import Job, JobStatus
 from batchkit._progress import Progress
-from batchkit._requests import Request
 from batchkit._session import Session
 from batchkit._signals import interrupts
 from batchkit._summary import Summary
 from batchkit.artifacts import ArtifactStore, LocalFolder
 from batchkit.clients.binding import bind_client, close_client
 from batchkit.executors import Executor, make_executor
-from batchkit.sources import find_media, read_prompts, read_text
 from batchkit.storage import Storage, open_storage
 
 DEFAULT_STORAGE = "batchkit.db"
@@ -42,7 +37,7 @@ DEFAULT_STORAGE = "batchkit.db"
 _CallbackT = TypeVar("_CallbackT", bound=Callback)
 
 
-class BatchRunner(BatchView):
+class BatchRunner(BatchAdding):
     """Runs a batch of video jobs against one client, and remembers every step.
 
     Running the same program again is how one resumes: what is done stays done, what is in flight at
@@ -74,25 +69,24 @@ class BatchRunner(BatchView):
         artifacts: ArtifactStore | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
-        hook: Callable[[str], None] | None = None,
+        hook: Callable[[str], object] | None = None,
         **options: Any,
     ) -> None:
         config = BatchConfig().replace(**options)
         self._client_spec = client
-        self._client = None if client is None else bind_client(client)
-        is_async = self._client is not None and self._client.is_async
+        bound = None if client is None else bind_client(client)
+        is_async = bound is not None and bound.is_async
         self.executor = make_executor(executor, is_async=is_async)
         clock = clock or SystemClock()
         # Whatever can be wrong with the options is found before a file is made.
         folder = artifacts or _folder(config, hook)
         self._owns_storage = isinstance(storage, (str, Path))
         opened = open_storage(storage)
-        super().__init__(opened, opened.open_batch(name, clock.time()), clock)
-        self.config = config
+        batch = opened.open_batch(name, clock.time())
+        super().__init__(opened, batch, clock, config, bound)
         # Jitter needs no secrecy.
         self.rng, self.hook = rng or random.Random(), hook  # noqa: S311
         self.artifacts = folder
-        self.bus = Bus()
         self._engine: Engine | None = None
         self._started_at = 0.0
         self._last_run = (0.0, 0)
@@ -163,106 +157,6 @@ class BatchRunner(BatchView):
             self._client = attrs.evolve(self._client, closers=())
         if self._owns_storage:
             self.storage.close()
-
-    # -- adding ------------------------------------------------------------------------------
-
-    def add(
-        self,
-        prompt: str | Request | Mapping[str, Any],
-        *,
-        language: str | None = None,
-        key: str | None = None,
-        priority: int = 0,
-        metadata: Mapping[str, Any] | None = None,
-        on_done: Callable[[Job], object] | None = None,
-        **fields: Any,
-    ) -> Job:
-        """Adds one job, or finds the one that is there already.
-
-        Args:
-            prompt: a text, a request, or a mapping with a request's fields.
-            language: of the prompt; by default the batch's.
-            key: makes it unique; by default its content does.
-            priority: higher goes first.
-            metadata: facts of yours, usable in file names.
-            on_done: called with the job when it has ended.
-            fields: of the request, as ``duration=5``.
-
-        Raises:
-            UsageError: the request cannot work; nothing was added.
-        """
-        row: Any = prompt
-        extra = {"language": language, "key": key, **fields}
-        given = {name: value for name, value in extra.items() if value is not None}
-        if isinstance(prompt, Request) and given:
-            row = {"request": prompt, **given}
-        added, ids = self._adder().add(
-            [row], self.clock.time(), priority=priority, metadata=metadata, **given
-        )
-        if added.empty:
-            raise UsageError("the prompt is empty: give it a text")
-        if on_done is not None:
-            self._call_when_done(ids[0], on_done)
-        self._nudge()
-        return self.job(ids[0])
-
-    def _call_when_done(self, job_id: int, on_done: Callable[[Job], object]) -> None:
-        # Subscribed first: it may end between a look at it and the subscription.
-        once = _Once(on_done)
-        remove = self.bus.subscribe(Subscription(TERMINAL_EVENTS, once, job_id=job_id))
-        job = self.job(job_id)
-        if job.done:
-            remove()
-            once(job)
-
-    def add_text(self, text: str, *, delimiter: str = "\n", **defaults: Any) -> Added:
-        """Adds one job per piece of a pasted text.
-
-        Args:
-            text: prompts.
-            delimiter: what separates them.
-            defaults: request fields for all of them, ``priority``, ``metadata``.
-        """
-        return self.add_many(read_text(text, delimiter=delimiter), **defaults)
-
-    def add_many(self, rows: Iterable[Any], **defaults: Any) -> Added:
-        """Adds texts, requests or mappings; a lazy iterable is read in chunks.
-
-        Args:
-            rows: anything that :meth:`add` takes, or the records of a DataFrame.
-            defaults: request fields for rows that lack them, ``priority``, ``metadata``.
-
-        Raises:
-            UsageError: a row cannot work. Rows before its chunk were added; running again goes on.
-        """
-        added, _ = self._adder().add(rows, self.clock.time(), **defaults)
-        self._nudge()
-        return added
-
-    def add_files(self, *paths: str | Path, **defaults: Any) -> Added:
-        """Adds one transcription per media file.
-
-        Args:
-            paths: files, folders and glob patterns.
-            defaults: ``language``, ``model``, ``params``, ``priority``, ``metadata``.
-
-        Raises:
-            UsageError: a path is missing, or holds no media.
-        """
-        return self.add_many(
-            ({"kind": "transcribe", "source": str(path)} for path in find_media(*paths)), **defaults
-        )
-
-    def add_prompts(self, path: str | Path, **defaults: Any) -> Added:
-        """Adds the prompts of a ``.txt``, ``.csv`` or ``.jsonl`` file.
-
-        Raises:
-            UsageError: the file, or a line of it, cannot be read.
-        """
-        return self.add_many(read_prompts(path), **defaults)
-
-    def _adder(self) -> Adder:
-        return Adder(self.storage, self._batch.id, self.config, self._client)
 
     # -- watching ----------------------------------------------------------------------------
 
@@ -416,20 +310,6 @@ class BatchRunner(BatchView):
         )
 
 
-@attrs.define
-class _Once:
-    """Passes on the first of several calls."""
-
-    callback: Callable[[Job], object]
-    called: bool = False
-    lock: threading.Lock = attrs.field(factory=threading.Lock)
-
-    def __call__(self, job: Job) -> object:
-        with self.lock:
-            first, self.called = not self.called, True
-        return self.callback(job) if first else None
-
-
 def _only(names: list[str], location: str) -> str:
     if len(names) == 1:
         return names[0]
@@ -438,7 +318,7 @@ def _only(names: list[str], location: str) -> str:
     raise UsageError(f"{location} has several batches: name one of {', '.join(sorted(names))}")
 
 
-def _folder(config: BatchConfig, hook: Callable[[str], None] | None) -> ArtifactStore | None:
+def _folder(config: BatchConfig, hook: Callable[[str], object] | None) -> ArtifactStore | None:
     if config.output is None:
         return None
     return LocalFolder(config.output, template=config.template, formats=config.formats, hook=hook)

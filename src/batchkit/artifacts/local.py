@@ -78,7 +78,7 @@ class LocalFolder:
         default=tuple(_FORMAT_TYPES), converter=_as_formats, kw_only=True
     )
     min_free_bytes: int = attrs.field(default=50_000_000, kw_only=True)
-    hook: Callable[[str], None] | None = attrs.field(default=None, kw_only=True)
+    hook: Callable[[str], object] | None = attrs.field(default=None, kw_only=True)
     _manifest: Manifest = attrs.field(
         default=attrs.Factory(lambda self: Manifest(self.root), takes_self=True), init=False
     )

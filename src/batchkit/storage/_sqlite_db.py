@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,10 @@ from batchkit.storage._sqlite_files import explained, refuse_network_file_system
 
 #: Values of ``PRAGMA synchronous``.
 _SYNCHRONOUS = {"off": 0, "normal": 1, "full": 2}
+
+
+#: Seconds between two tries to switch the journal mode.
+_PAUSE = 0.01
 
 
 class Database:
@@ -35,7 +40,7 @@ class Database:
             raise UsageError(f"durability is {durability!r}: choose one of off, normal, full")
         self.location = str(path)
         self._usual, self._synchronous = _SYNCHRONOUS[durability], -1
-        self._lock = threading.RLock()
+        self._lock, self._timeout = threading.RLock(), timeout
         if self.location != ":memory:":
             refuse_network_file_system(path.resolve().parent)
         with explained(self.location):
@@ -62,11 +67,24 @@ class Database:
                 f"{self.location} was written by a newer batchkit (schema {version}, this one "
                 f"knows {schema.SCHEMA_VERSION}): upgrade batchkit-video, or name another file"
             )
-        self._db.execute("PRAGMA journal_mode = WAL")
+        self._use_wal()
         self._db.execute("PRAGMA temp_store = MEMORY")
         self._level(self._usual)
         if empty:
             self._create()
+
+    def _use_wal(self) -> None:
+        # Two processes that open a new file at once: SQLite answers "busy" here without waiting.
+        give_up = time.monotonic() + self._timeout
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
 
     def _create(self) -> None:
         try:

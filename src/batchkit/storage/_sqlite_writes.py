@@ -5,10 +5,26 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from batchkit._codec import dump_result
+from batchkit._codec import dump_result, dumps
 from batchkit._jobs import JobStatus
 from batchkit.storage import _sqlite_schema as schema
-from batchkit.storage.base import Change, Entry
+from batchkit.storage.base import Change, Entry, NewJob
+
+
+def insert(
+    db: sqlite3.Connection, batch_id: int, index: int, item: NewJob, now: float
+) -> tuple[int, bool]:
+    """Adds one job, or finds it by its identity; its id and whether it was new."""
+    metadata = dumps(dict(item.metadata)) if item.metadata else None
+    cursor = db.execute(
+        "INSERT OR IGNORE INTO jobs (batch, idx, identity, request, metadata, priority, status,"
+        " created) VALUES (?, ?, ?, ?, ?, ?, 'pending', ?)",
+        (batch_id, index, item.identity, item.stored, metadata, item.priority, now),
+    )
+    if cursor.rowcount and cursor.lastrowid is not None:
+        return cursor.lastrowid, True
+    sql = "SELECT id FROM jobs WHERE batch = ? AND identity = ?"
+    return db.execute(sql, (batch_id, item.identity)).fetchone()[0], False
 
 
 def results(db: sqlite3.Connection, changes: Sequence[Change]) -> None:
@@ -54,3 +70,19 @@ def journal(db: sqlite3.Connection, lines: Sequence[tuple[int, Entry]]) -> int:
     ]
     db.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     return first
+
+
+def prune(db: sqlite3.Connection, before: float) -> int:
+    """Deletes batches whose every job ended before that time; returns how many jobs went."""
+    over = (
+        "SELECT batch FROM jobs GROUP BY batch HAVING max(coalesce(completed, 9e99)) < ?"
+        " AND count(*) = sum(status IN ('completed', 'failed', 'expired', 'canceled'))"
+    )
+    gone = 0
+    for (batch_id,) in db.execute(over, (before,)).fetchall():
+        jobs = "SELECT id FROM jobs WHERE batch = ?"
+        db.execute(f"DELETE FROM results WHERE job IN ({jobs})", (batch_id,))
+        gone += db.execute("DELETE FROM jobs WHERE batch = ?", (batch_id,)).rowcount
+        for table, column in (("journal", "batch"), ("counts", "batch"), ("batches", "id")):
+            db.execute(f"DELETE FROM {table} WHERE {column} = ?", (batch_id,))
+    return gone

@@ -13,45 +13,14 @@ import attrs
 from batchkit._config import Batch, Control
 from batchkit._errors import BatchBusyError, JobNotFoundError
 from batchkit._events import JobSubmitted
-from batchkit._jobs import IN_FLIGHT, TERMINAL, Attempt, Handle, Job, JobStatus, count_by_status
+from batchkit._jobs import IN_FLIGHT, Attempt, Handle, Job, JobStatus
 from batchkit._results import JobResult
 from batchkit.storage._journal import attempts_from, handle_from
+from batchkit.storage._memory_shelf import Shelf, is_over, kept_by_persons
 from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved
 
 _PENDING = JobStatus.PENDING
 _LIVE = IN_FLIGHT | {JobStatus.UNCERTAIN}
-
-
-@attrs.define(eq=False)
-class _Shelf:
-    """Everything of one batch."""
-
-    batch: Batch
-    epoch: int = 0
-    busy: bool = False
-    next_index: int = 0
-    jobs: dict[int, Job] = attrs.field(factory=dict)
-    by_identity: dict[str, int] = attrs.field(factory=dict)
-    counts: dict[JobStatus, int] = attrs.field(factory=dict)
-    # (-priority, index); entries that no longer hold are dropped when they surface.
-    queue: list[tuple[int, int]] = attrs.field(factory=list)
-    later: list[tuple[float, int]] = attrs.field(factory=list)
-    # Attempts and evidence are read from the log; only handles are looked up often.
-    handles: dict[int, list[Entry]] = attrs.field(factory=dict)
-
-    def enqueue(self, job: Job) -> None:
-        if job.not_before is None:
-            heapq.heappush(self.queue, (-job.priority, job.index))
-        else:
-            heapq.heappush(self.later, (job.not_before, job.index))
-
-    def put(self, job: Job, was: JobStatus) -> None:
-        self.jobs[job.index] = job
-        if job.status is not was:
-            self.counts[was] -= 1
-            self.counts[job.status] = self.counts.get(job.status, 0) + 1
-        if job.status is _PENDING:
-            self.enqueue(job)
 
 
 class MemoryStorage:
@@ -59,8 +28,8 @@ class MemoryStorage:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._shelves: dict[int, _Shelf] = {}
-        self._of_job: dict[int, tuple[_Shelf, int]] = {}
+        self._shelves: dict[int, Shelf] = {}
+        self._of_job: dict[int, tuple[Shelf, int]] = {}
         self._last_id = self._last_batch = 0
         # Two lists: a pair per line would be one more object for the collector to visit.
         self._log: list[Entry] = []
@@ -81,7 +50,7 @@ class MemoryStorage:
                 self._last_batch += 1
                 uid = uuid.uuid4().hex
                 found = Batch(id=self._last_batch, uid=uid, name=name, created=now)
-                self._shelves[found.id] = _Shelf(found)
+                self._shelves[found.id] = Shelf(found)
             return found
 
     def find_batch(self, name: str) -> Batch | None:
@@ -132,7 +101,7 @@ class MemoryStorage:
         with self._lock:
             return [self._add(self._shelves[batch_id], item, now) for item in items]
 
-    def _add(self, shelf: _Shelf, item: NewJob, now: float) -> tuple[int, bool]:
+    def _add(self, shelf: Shelf, item: NewJob, now: float) -> tuple[int, bool]:
         known = shelf.by_identity.get(item.identity)
         if known is not None:
             return known, False
@@ -212,7 +181,7 @@ class MemoryStorage:
                     fenced.add(position)
                     continue
                 shelf = self._shelves[job.batch_id]
-                shelf.put(_kept_by_persons(job, stored), stored.status)
+                shelf.put(kept_by_persons(job, stored), stored.status)
             return Saved(frozenset(fenced), first)
 
     def rescue(self, changes: Sequence[Change]) -> None:
@@ -298,7 +267,7 @@ class MemoryStorage:
 
     # -- journal ---------------------------------------------------------------------------
 
-    def _note(self, shelf: _Shelf, entry: Entry) -> None:
+    def _note(self, shelf: Shelf, entry: Entry) -> None:
         self._log_batch.append(shelf.batch.id)
         self._log.append(entry)
         if entry.kind == JobSubmitted.kind:
@@ -340,10 +309,10 @@ class MemoryStorage:
 
     def prune(self, before: float) -> int:
         with self._lock:
-            over = [shelf for shelf in self._shelves.values() if _over(shelf, before)]
+            over = [shelf for shelf in self._shelves.values() if is_over(shelf, before)]
             return sum(self._clear(shelf) for shelf in over)
 
-    def _clear(self, shelf: _Shelf) -> int:
+    def _clear(self, shelf: Shelf) -> int:
         for job in shelf.jobs.values():
             del self._of_job[job.id]
         del self._shelves[shelf.batch.id]
@@ -351,27 +320,3 @@ class MemoryStorage:
 
     def close(self) -> None:
         """Keeps everything: whoever holds this object may open it again."""
-
-
-def _kept_by_persons(job: Job, stored: Job) -> Job:
-    """A runner's record with the fields that persons may have changed meanwhile."""
-    if job.status is _PENDING:
-        job = job.evolve(epoch=0)
-    changed = stored.cancel_requested_at is not None or stored.priority != job.priority
-    if not changed and stored.metadata is job.metadata and stored.request is job.request:
-        return job
-    return job.evolve(
-        priority=stored.priority,
-        metadata=stored.metadata,
-        request=stored.request,
-        cancel_requested_at=stored.cancel_requested_at,
-    )
-
-
-def _over(shelf: _Shelf, before: float) -> bool:
-    ended = all(status in TERMINAL for status in count_by_status(shelf.jobs.values()))
-    return (
-        ended
-        and bool(shelf.jobs)
-        and max(job.completed or 0.0 for job in shelf.jobs.values()) < before
-    )

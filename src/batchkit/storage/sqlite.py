@@ -10,13 +10,12 @@ Works from SQLite 3.31 on, so nothing here uses RETURNING.
 from __future__ import annotations
 
 import os
-import sqlite3
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from batchkit._codec import dumps, load_result
+from batchkit._codec import load_result
 from batchkit._config import Batch, Control, Durability
 from batchkit._errors import JobNotFoundError
 from batchkit._jobs import Attempt, Handle, Job, JobStatus
@@ -141,26 +140,12 @@ class SQLiteStorage:
             index: int = self._one("SELECT next_index FROM batches WHERE id = ?", batch_id)[0]
             first, added = index, []
             for item in items:
-                found = self._insert(db, batch_id, index, item, now)
+                found = writes.insert(db, batch_id, index, item, now)
                 index += found[1]
                 added.append(found)
             db.execute("UPDATE batches SET next_index = ? WHERE id = ?", (index, batch_id))
             writes.count(db, batch_id, {JobStatus.PENDING: index - first})
         return added
-
-    def _insert(
-        self, db: sqlite3.Connection, batch_id: int, index: int, item: NewJob, now: float
-    ) -> tuple[int, bool]:
-        metadata = dumps(dict(item.metadata)) if item.metadata else None
-        cursor = db.execute(
-            "INSERT OR IGNORE INTO jobs (batch, idx, identity, request, metadata, priority, status,"
-            " created) VALUES (?, ?, ?, ?, ?, ?, 'pending', ?)",
-            (batch_id, index, item.identity, item.stored, metadata, item.priority, now),
-        )
-        if cursor.rowcount and cursor.lastrowid is not None:
-            return cursor.lastrowid, True
-        sql = "SELECT id FROM jobs WHERE batch = ? AND identity = ?"
-        return self._one(sql, batch_id, item.identity)[0], False
 
     def claim(self, batch_id: int, epoch: int, limit: int, now: float) -> Sequence[Job]:
         with self._writing() as db:
@@ -352,22 +337,8 @@ class SQLiteStorage:
             return self._one("PRAGMA data_version")[0]
 
     def prune(self, before: float) -> int:
-        over = (
-            "SELECT batch FROM jobs GROUP BY batch HAVING max(coalesce(completed, 9e99)) < ?"
-            " AND count(*) = sum(status IN ('completed', 'failed', 'expired', 'canceled'))"
-        )
         with self._writing() as db:
-            gone = [row[0] for row in db.execute(over, (before,)).fetchall()]
-            count = 0
-            for batch_id in gone:
-                db.execute(
-                    "DELETE FROM results WHERE job IN (SELECT id FROM jobs WHERE batch = ?)",
-                    (batch_id,),
-                )
-                count += db.execute("DELETE FROM jobs WHERE batch = ?", (batch_id,)).rowcount
-                for table, column in (("journal", "batch"), ("counts", "batch"), ("batches", "id")):
-                    db.execute(f"DELETE FROM {table} WHERE {column} = ?", (batch_id,))
-        return count
+            return writes.prune(db, before)
 
     def close(self) -> None:
         for batch_id in list(self._owned):

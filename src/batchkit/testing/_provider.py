@@ -239,7 +239,7 @@ class FakeClient:
         *,
         capabilities: Capabilities | None = None,
         lookup: bool = False,
-        before: Callable[[str], None] | None = None,
+        before: Callable[[str], object] | None = None,
     ) -> None:
         self.provider = provider
         self.capabilities = capabilities or Capabilities(inline=True, cancel="running")
