@@ -477,3 +477,17 @@ def test_what_breaks_beside_a_running_loop_is_raised_there(
             runner.run()
 
     asyncio.run(notebook_cell())
+
+
+@BACKENDS
+def test_ending_a_call_that_has_ended_is_harmless(backend: str, box: Box) -> None:
+    async def test(calls: Any) -> None:
+        call = box.call(double_async, 4)
+        calls.start(call)
+        assert await next_call(box) is call
+        await anyio.lowlevel.checkpoint()
+        assert call.cancel is not None
+        call.cancel(call)
+        assert call.outcome() == 8
+
+    on_loop(backend, test)

@@ -115,6 +115,7 @@ class World:
             assert found[0].read_bytes().startswith(f"video of {item}".encode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @pytest.mark.timeout(300)
 def test_every_point_of_death_recovers(

@@ -20,6 +20,7 @@ from batchkit import (
     Finished,
     Handle,
     Job,
+    JobCompleted,
     JobStatus,
     PollPolicy,
     RemoteState,
@@ -752,3 +753,50 @@ def test_a_storage_that_fails_while_a_cancelled_host_leaves(
 
     assert [change.job.title for change in storage.rescued] == ["a"]
     assert raised == ["bare"]
+
+
+def test_a_plain_query_that_takes_too_long_is_left_behind(
+    make_runner: MakeRunner, held_clock: HeldClock
+) -> None:
+    started, leave = threading.Event(), threading.Event()
+
+    class Hangs(FakeClient):
+        hangs = True
+
+        def poll(self, handle: Handle) -> RemoteStatus:
+            if self.hangs:
+                self.hangs = False
+                started.set()
+                assert leave.wait(20)
+            return super().poll(handle)
+
+    client = Hangs(FakeProvider(polls=1), capabilities=Capabilities())
+    runner = make_runner(client, clock=held_clock, poll=PollPolicy.fixed(0))
+    runner.add("a")
+    handle = runner.start()
+    assert started.wait(10)
+    pass_the_timeout(runner)
+    until(lambda: any(live.poll_errors for live in runner.active()))
+    pass_time(runner, 100.0)
+
+    assert handle.result(20).ok, "nobody waits for it"
+    leave.set()
+
+
+def test_pruning_spares_the_batch_that_runs(
+    make_runner: MakeRunner, clock: FakeClock, storage: Any
+) -> None:
+    # BUG: storage prune() looks at the jobs only: a batch that a runner holds is deleted under it
+    # when its last job has just ended, and the run dies of a KeyError.
+    runner = make_runner(FakeClient(FakeProvider()), storage=storage)
+    pruned: list[int] = []
+
+    @runner.on(JobCompleted)
+    def prune(event: JobCompleted) -> None:
+        clock.advance(1)
+        pruned.append(runner.prune(0))
+
+    runner.add("a")
+
+    assert runner.run().ok
+    assert pruned == [0]

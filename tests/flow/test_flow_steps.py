@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextvars
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,10 @@ from batchkit import (
     StorageFullError,
     report_progress,
 )
+from batchkit._engine import Engine
 from batchkit._results import Artifact, JobResult
+from batchkit.executors._blocking import drive
+from batchkit.executors._calls import InlineCalls
 from batchkit.testing import Crash, FakeClock
 
 MakeRunner = Callable[..., BatchRunner]
@@ -1017,3 +1023,115 @@ def test_a_mapping_of_anything_is_what_prepare_may_leave(make_runner: MakeRunner
     client = Scripted(prepare=lambda job: prepared)
 
     assert run_one(make_runner(client)).prepared == prepared
+
+
+def test_a_replay_that_fails_after_a_death_is_held(make_runner: MakeRunner) -> None:
+    client = Scripted(submit=[ACCEPTED, LOST], capabilities=REPLAYS)
+    runner = make_runner(client)
+
+    job = after_death(runner, "submit:after")
+
+    assert job.status is JobStatus.UNCERTAIN
+    assert len(set(client.keys)) == 1
+
+
+def test_progress_outside_of_a_run_goes_nowhere(make_runner: MakeRunner) -> None:
+    contexts: list[contextvars.Context] = []
+
+    def submit(job: Job) -> Finished:
+        contexts.append(contextvars.copy_context())
+        return Finished()
+
+    runner = make_runner(Scripted(submit=submit, capabilities=WORKS))
+    report_progress(0.5)
+    job = run_one(runner)
+    contexts[0].run(report_progress, 0.5)
+
+    assert runner.job(job) == job, "a thread that outlives its job changes nothing"
+
+
+def test_why_says_what_a_pending_job_waits_for(make_runner: MakeRunner) -> None:
+    said: dict[str, str] = {}
+
+    def ask(name: str) -> RemoteStatus:
+        said[name] = runner.why(jobs[1])
+        return RUNNING
+
+    def hold_up(handle: Handle) -> RemoteStatus:
+        runner.pause()
+        assert runner._engine is not None
+        runner._engine.dispatcher.touch()
+        runner._engine.dispatcher.refresh()
+        ask("paused")
+        runner.resume()
+        return SUCCEEDED
+
+    client = Scripted(
+        submit=[ACCEPTED, NotAcceptedError("busy", retry_after=100.0), ACCEPTED],
+        poll=[lambda handle: ask("slot"), lambda handle: ask("retry"), hold_up, SUCCEEDED],
+    )
+    runner = make_runner(client, max_concurrent=1)
+    jobs = [runner.add(name) for name in "ab"]
+    runner.hook = lambda point: (
+        setattr(runner, "max_concurrent", 2) if point == "poll:after" else None
+    )
+
+    assert runner.run().ok
+    assert len(set(said.values())) == 3, said
+    assert re.search(r"(100|9\d) s", said["retry"]), said
+
+
+class InPlace:
+    """Every call in the engine's thread, and as many jobs as the user wants."""
+
+    name, capacity = "in place", None
+
+    def run(self, engine: Engine) -> None:
+        with closing(InlineCalls()) as calls:
+            drive(engine, calls)
+
+    async def run_async(self, engine: Engine) -> None:
+        raise NotImplementedError
+
+
+def test_two_full_disks_are_one_fault(make_runner: MakeRunner) -> None:
+    first, second = StorageFullError("first"), StorageFullError("second")
+    client = Scripted(poll=WITH_OUTPUT, capabilities=INLINE)
+    runner = make_runner(client, artifacts=Shelf(first, second), executor=InPlace())
+    runner.add_many(["a", "b"])
+
+    with pytest.raises(StorageFullError, match="first"):
+        runner.run()
+
+    assert runner.run().ok
+    assert client.calls["submit"] == 2
+
+
+def test_a_job_taken_up_again_while_the_run_goes_on(make_runner: MakeRunner) -> None:
+    fetched: list[str] = []
+
+    def fetch(job: Job, output: Output) -> bytes:
+        fetched.append(job.title)
+        if len(fetched) == 1:
+            raise RejectedError("forbidden")
+        return b"bytes"
+
+    def submit(job: Job) -> Accepted:
+        if job.title == "unsure":
+            raise LOST
+        return Accepted(handle=Handle(id=job.title))
+
+    def poll(handle: Handle) -> RemoteStatus:
+        if handle.id == "failed":
+            return WITH_OUTPUT
+        failed = runner.job(jobs["failed"])
+        if failed.status is JobStatus.FAILED:
+            assert runner.retry(failed)
+        return SUCCEEDED if failed.status is JobStatus.COMPLETED else RUNNING
+
+    runner = make_runner(Scripted(submit=submit, poll=poll, fetch=fetch), artifacts=Shelf())
+    jobs = {name: runner.add(name) for name in ("unsure", "failed", "slow")}
+    runner.run()
+
+    assert fetched == ["failed", "failed"]
+    assert [str(job.status) for job in runner.jobs()] == ["uncertain", "completed", "completed"]

@@ -371,3 +371,35 @@ def test_callbacks_are_heard_again_after_close(make_runner: MakeRunner) -> None:
     runner.close()
 
     assert heard == ["a", "b"]
+
+
+def test_waiting_for_callbacks_inside_a_callback_does_not_wait_for_itself() -> None:
+    bus, times = Bus(), list[float]()
+
+    def waits(event: Event) -> None:
+        begin = time.monotonic()
+        bus.drain()
+        times.append(time.monotonic() - begin)
+
+    bus.subscribe(Subscription((Event,), waits))
+    bus.tell(JobSubmitted(at=0.0, batch_id=1, job=a_job()))
+    bus.drain()
+    bus.close()
+
+    assert times[0] < 5
+
+
+def test_taking_one_subscription_back_leaves_those_of_other_jobs() -> None:
+    bus, heard = Bus(), list[Job]()
+    keep = Subscription((JobCompleted,), heard.append, job_id=2)
+    remove = bus.subscribe(Subscription((JobCompleted,), heard.append, job_id=1))
+    bus.subscribe(keep)
+
+    remove()
+    for number in (1, 2):
+        done = a_job(number, JobStatus.COMPLETED)
+        bus.tell(JobCompleted(at=0.0, batch_id=1, job=done))
+    bus.drain()
+    bus.close()
+
+    assert [job.id for job in heard] == [2]

@@ -495,3 +495,34 @@ def _level() -> Iterator[None]:
     level = logging.getLogger().level
     yield
     logging.getLogger().setLevel(level)
+
+
+def test_a_client_whose_call_is_the_work_may_declare_the_rest() -> None:
+    class Works:
+        capabilities = Capabilities(sync_result=True, cancel="running", idempotency="replay")
+
+        def __init__(self, server: Server) -> None:
+            self.server = server
+
+        def submit(self, job: Job) -> Finished:
+            self.server.submit(job.submit_key)
+            return Finished(outputs=(Output(data=b"small"),))
+
+        def fetch(self, job: Job, output: Output) -> bytes:
+            raise AssertionError("what is small needs no fetch")
+
+        def cancel(self, handle: Handle) -> bool:
+            raise AssertionError("there is no handle")
+
+    check(Works)
+
+
+def test_a_refusal_before_the_server_need_not_be_counted() -> None:
+    class Early(Client):
+        def submit(self, job: Job) -> Any:
+            if self.server.next == "refuse":
+                self.server.next = ""
+                raise RejectedError("the client itself refuses")
+            return super().submit(job)
+
+    check(Early)

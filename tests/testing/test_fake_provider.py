@@ -243,7 +243,12 @@ def test_the_async_client_cancels_and_fetches_like_the_other() -> None:
         AsyncFakeClient(provider), storage=MemoryStorage(), clock=FakeClock(), delay=0
     )
     job = runner.add("cat")
-    runner.hook = lambda point: runner.cancel(job) if point == "poll:before" else None
+
+    def hook(point: str) -> None:
+        if point == "poll:before":
+            runner.cancel(job)
+
+    runner.hook = hook
     runner.run()
 
     assert runner.job(job).status is JobStatus.CANCELED
