@@ -16,6 +16,13 @@ from batchkit._errors import UsageError
 _converter = cattrs.preconf.json.make_converter()
 
 
+def _seconds(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as exc:
+        raise UsageError(f"duration is {value!r}: give seconds, as a number") from exc
+
+
 @attrs.frozen(kw_only=True)
 class Request:
     """Base of all requests. Subclass it, give it a ``kind``, and register it.
@@ -52,7 +59,9 @@ class GenerateVideo(Request):
     prompt: str
     language: str = "pt"
     model: str | None = None
-    duration: float | None = attrs.field(default=None, converter=attrs.converters.optional(float))
+    duration: float | None = attrs.field(
+        default=None, converter=attrs.converters.optional(_seconds)
+    )
     aspect_ratio: str | None = None
     seed: int | None = None
     image: str | None = None

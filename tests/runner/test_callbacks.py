@@ -403,3 +403,20 @@ def test_taking_one_subscription_back_leaves_those_of_other_jobs() -> None:
     bus.close()
 
     assert [job.id for job in heard] == [2]
+
+
+def test_a_job_added_by_the_last_callback_as_it_ends_is_run(make_runner: MakeRunner) -> None:
+    runner = make_runner(FakeClient(FakeProvider()))
+    settled, asked = runner.bus.settled, list[bool]()
+
+    def just_then(then: Callable[[], None]) -> bool:
+        # The callback ends between the run's look at its work and its look at the callbacks.
+        if not asked:
+            runner.add("b")
+        asked.append(settled(then))
+        return asked[-1]
+
+    runner.bus.settled = just_then  # type: ignore[method-assign]
+    runner.add("a")
+
+    assert runner.run().counts == {JobStatus.COMPLETED: 2}

@@ -30,6 +30,7 @@ from batchkit import (
     TranscribeVideo,
     UsageError,
 )
+from batchkit._batch_view import BatchView
 from batchkit.storage import Entry, MemoryStorage, SQLiteStorage
 from batchkit.testing import AsyncFakeClient, Crash, FakeClient, FakeProvider
 
@@ -611,3 +612,26 @@ def test_a_request_may_have_a_key_of_its_own(make_runner: MakeRunner) -> None:
 
     assert (first.request, first.identity) == (ready, "key:mine")
     assert first.id == same.id != other.id
+
+
+def test_a_batch_can_be_asked_without_a_runner(make_runner: MakeRunner) -> None:
+    runner = make_runner(FakeClient(FakeProvider()))
+    done, waiting = runner.add("a"), runner.add("b")
+    runner.run(limit=1)
+    view = BatchView(runner.storage, runner.batch, runner.clock)
+
+    assert view.why(done) == "Concluído"
+    assert "ninguém executa" in view.why(waiting)
+    view.pause()
+    assert view.counts() == {JobStatus.COMPLETED: 1, JobStatus.PAUSED: 1}
+
+
+def test_the_concurrency_is_the_batchs_own(make_runner: MakeRunner) -> None:
+    storage = MemoryStorage()
+    one, other = (make_runner(FakeClient(FakeProvider()), storage=storage) for _ in range(2))
+
+    one.max_concurrent = 7
+
+    assert (one.max_concurrent, other.max_concurrent) == (7, 7)
+    with pytest.raises(UsageError, match="max_concurrent is 0"):
+        one.max_concurrent = 0

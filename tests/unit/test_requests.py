@@ -152,3 +152,9 @@ def test_a_dataclass_of_ones_own_is_stored_without_being_registered() -> None:
     kind, data = json.loads(dump_request(Foreign(size=2)))
     assert (kind, data["size"]) == ("test-foreign", 2)
     assert isinstance(load_request(dump_request(Foreign())), OpaqueRequest)
+
+
+@pytest.mark.parametrize("value", ["soon", [], object()])
+def test_a_duration_is_a_number(value: object) -> None:
+    with pytest.raises(UsageError, match="give seconds, as a number"):
+        GenerateVideo(prompt="x", duration=value)  # type: ignore[arg-type]

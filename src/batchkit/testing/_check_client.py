@@ -423,14 +423,13 @@ def _run(bench: _Bench) -> None:
     _one_submission(bench, before, "one job of a batch")
     assert done.result is not None
     for output in done.result.outputs:
-        _fetch(bench, client, done, output)
+        if output.ref or output.url:
+            _fetch(bench, client, done, output)
 
 
 def _fetch(bench: _Bench, client: BoundClient, job: Job, output: Output) -> None:
     if client.fetch is None:
         require(output.ref is None, "an output has a ref: give the client a fetch(job, output)")
-        return
-    if not (output.ref or output.url):
         return
     data = bench.call(client.fetch, job, output)
     if isinstance(data, (bytes, Path)):
