@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +22,8 @@ PROGRAM = """
 import logging, signal, sys, threading
 import anyio
 from batchkit import *
-from batchkit.storage import MemoryStorage
 
-executor, behaviour, kind = sys.argv[1:]
+storage, executor, behaviour, kind = sys.argv[1:]
 logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
 said = set()
 
@@ -62,7 +62,8 @@ if behaviour == "waits" and executor == "host":
 client = AsyncClient() if kind == "async" else Client()
 runner = BatchRunner(
     client,
-    storage=MemoryStorage(),
+    # Looks up five times a second: a signal that comes just before a wait begins does not end it.
+    storage=storage,
     executor=executor,
     max_concurrent=1,
     delay=0,
@@ -130,11 +131,11 @@ class Program:
 
 
 @pytest.fixture
-def program(request: pytest.FixtureRequest) -> Iterator[Any]:
+def program(tmp_path: Path) -> Iterator[Any]:
     started: list[Program] = []
 
     def start(*arguments: str) -> Program:
-        started.append(Program(*arguments))
+        started.append(Program(str(tmp_path / "batch.db"), *arguments))
         return started[-1]
 
     yield start

@@ -157,4 +157,4 @@ def test_a_dataclass_of_ones_own_is_stored_without_being_registered() -> None:
 @pytest.mark.parametrize("value", ["soon", [], object()])
 def test_a_duration_is_a_number(value: object) -> None:
     with pytest.raises(UsageError, match="give seconds, as a number"):
-        GenerateVideo(prompt="x", duration=value)  # type: ignore[arg-type]
+        GenerateVideo(prompt="x", duration=value)
