@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,14 @@ EXECUTORS = ("sequential", "threads", "asyncio", "trio")
 STORAGES = ("memory", "sqlite")
 
 MakeRunner = Callable[..., BatchRunner]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hear_interrupts() -> None:
+    """A shell starts background jobs deaf to SIGINT, and they would pass that on to the programs
+    that tests interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=EXECUTORS)
