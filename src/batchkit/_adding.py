@@ -96,7 +96,7 @@ class Adder:
         self._check(request)
         stored = dump_request(request)
         return NewJob(
-            identity=self._identity(key, stored),
+            identity=self._identity(defaults.get("key") if key is None else key, stored),
             request=request,
             stored=stored,
             priority=priority or defaults.get("priority", 0),

@@ -66,8 +66,9 @@ class BatchAdding(BatchView):
         row: Any = prompt
         extra = {"language": language, "key": key, **fields}
         given = {name: value for name, value in extra.items() if value is not None}
-        if isinstance(prompt, Request) and given:
-            row = {"request": prompt, **given}
+        if isinstance(prompt, Request):
+            changes = {name: value for name, value in given.items() if name != "key"}
+            row = attrs.evolve(prompt, **changes)
         added, ids = self._adder().add(
             [row], self.clock.time(), priority=priority, metadata=metadata, **given
         )

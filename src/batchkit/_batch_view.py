@@ -153,7 +153,9 @@ class BatchView:
                 flight is brought to its end first.
         """
         # A stop is of the run, a pause is of the batch: the next run finds it paused again.
-        paused = self.batch.control is Control.PAUSED
+        batch = self.batch
+        stopped = batch.control_reason == STOPPED_WHILE_PAUSED
+        paused = batch.control is Control.PAUSED or stopped
         reason = STOPPED_WHILE_PAUSED if paused else ""
         self._control(Control.ABORTING if now else Control.DRAINING, BatchStopping, reason)
 
@@ -226,7 +228,8 @@ class BatchView:
         if found.status not in allowed:
             return False
         status = _S.PENDING if resubmit else _taken_up(found)
-        fresh = {"error": None, "retries": 0, "completed": None, "deadline": None}
+        error = found.error if status is _S.UNCERTAIN else None
+        fresh = {"error": error, "retries": 0, "completed": None, "deadline": None}
         fresh |= {"not_before": None, "cancel_requested_at": None}
         if status is _S.PENDING:
             fresh["handle"] = None
@@ -243,7 +246,9 @@ class BatchView:
         if found.status is not _S.UNCERTAIN:
             return False
         if isinstance(outcome, Handle):
-            known = found.to(_S.PROCESSING, handle=outcome, error=None, not_before=None)
+            known = found.to(
+                _S.PROCESSING, handle=outcome, error=None, not_before=None, deadline=None
+            )
         else:
             known = found.to(_S.PENDING, error=None)
         return self._put(known, found.status, JobReleased)
@@ -285,6 +290,8 @@ class BatchView:
 def _taken_up(job: Job) -> JobStatus:
     """Where a job that ended without its result goes on: as late as what is known allows."""
     kind = job.error.kind if job.status is _S.FAILED and job.error is not None else None
+    if job.error is not None and job.error.kind is ErrorKind.UNCERTAIN:
+        return _S.UNCERTAIN
     if kind is ErrorKind.COLLECT:
         return _S.COLLECTING
     given_up = kind in (ErrorKind.DEADLINE, ErrorKind.NOT_FOUND)

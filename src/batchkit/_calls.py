@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 import attrs
 
-from batchkit._io import Lane
+from batchkit._context import WorkCanceledError
+from batchkit._errors import OutcomeUnknownError
+from batchkit._io import CrashError, Lane
 from batchkit.clients.base import Method
 
 
@@ -23,6 +25,7 @@ class Call:
         context: the context variables that it sees.
         deliver: called once with the call itself, from any thread, when it has an outcome.
         cancel: set by an executor that can end it early.
+        withdraw: set by an executor that queues: takes it back, if it has not begun.
         done: whether there is an outcome.
     """
 
@@ -32,6 +35,7 @@ class Call:
     context: Context
     deliver: Callable[[Call], None]
     cancel: Callable[[Call], None] | None = None
+    withdraw: Callable[[], bool] | None = None
     value: Any = None
     error: BaseException | None = None
     done: bool = False
@@ -40,8 +44,11 @@ class Call:
         """Calls a plain method here and now, and keeps whatever comes of it."""
         try:
             self.value = self.context.run(self.method.fn, *self.args)
-        except BaseException as exc:  # noqa: BLE001 - raised in the flow that waits for it
+        except (Exception, WorkCanceledError, KeyboardInterrupt, CrashError) as exc:  # noqa: BLE001
+            # Raised again in the flow that waits for it.
             self.error = exc
+        except BaseException as exc:  # noqa: BLE001 - a client that exits must not take others along
+            self.error = OutcomeUnknownError(f"the client raised {type(exc).__name__}: {exc}")
         self.done = True
 
     def run(self) -> None:

@@ -115,8 +115,14 @@ class Dispatcher:
         """Pauses the batch, with a reason that people can act on."""
         if self.control is Control.RUNNING:
             entry = Entry(BatchPaused.kind, self.clock.time(), data={"reason": reason})
-            self.storage.set_control(self.batch.id, Control.PAUSED, reason, entry)
-            self.control, self.reason = Control.PAUSED, reason
+            # A person who stops the batch in this moment is not overruled.
+            running = Control.RUNNING
+            done = self.storage.set_control(
+                self.batch.id, Control.PAUSED, reason, entry, only_from=running
+            )
+            if done and not self.stop_cause:
+                self.control, self.reason = Control.PAUSED, reason
+            self.touch()
 
     def claim(self) -> Sequence[Job]:
         """The jobs that may start now."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from contextlib import nullcontext
 from typing import Final
 
 import attrs
@@ -24,7 +23,7 @@ from batchkit._dispatch import AT_FIRST_ERROR, CONTROL_INTERVAL
 from batchkit._engine_io import FlowIO, Uncancellable
 from batchkit._errors import StorageError
 from batchkit._events import JobSubmitted
-from batchkit._io import CrashError, FencedError, Park
+from batchkit._io import CrashError, FencedError
 from batchkit._jobs import IN_FLIGHT, Job, JobStatus
 from batchkit._scheduler import Scheduler, Task
 from batchkit.clients.base import Accepted, Finished, Method
@@ -38,15 +37,11 @@ DONE: Final = -1.0
 #: A turn goes back to its executor after this many seconds, so that an event loop can breathe.
 TURN_SECONDS = 0.01
 
-#: A run that is otherwise over waits this long for submissions that missed their time-out.
-LATE_ANSWER_SECONDS = 30.0
 
-_COMMIT: Final = Park()
 #: No job has this id: posting it wakes the executor and no flow.
 _NOBODY: Final = 0
 #: Seconds that a client may take to close.
 _CLOSE_SECONDS: Final = 10.0
-_UNGUARDED: Final = nullcontext()
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -118,14 +113,13 @@ class Engine(FlowIO):
 
     def _take_up(self) -> None:
         """Looks at what is new in the storage, and starts what may start."""
-        if self._failure is not None:
-            return
         try:
             self._take_late()
-            if self.dispatcher.refresh():
-                self._obey()
-            for job in self.dispatcher.claim():
-                self._start(job)
+            if self._failure is None:
+                if self.dispatcher.refresh():
+                    self._obey()
+                for job in self.dispatcher.claim():
+                    self._start(job)
         except StorageError as exc:
             # Submissions on their way are waited for, and rescued.
             self._fail(exc)
@@ -153,6 +147,9 @@ class Engine(FlowIO):
         if job.deadline is None and job.status in IN_FLIGHT:
             # A person has taken it up again.
             job = job.evolve(deadline=self.clock.time() + self.config.job_timeout)
+        if job.id in self.scheduler.tasks:
+            # A person held it and let it go, or decided it, while its flow was getting ready.
+            self.scheduler.drop(self.scheduler.tasks[job.id])
         flow = _flow.run_job(self, job) if finished is None else _flow.take(self, job, finished)
         task = self.scheduler.start(flow, job.id, job)
         self.dispatcher.active += 1
@@ -191,7 +188,9 @@ class Engine(FlowIO):
         if not first and sum(counts.get(status, 0) for status in IN_FLIGHT) <= here:
             return
         for job in self.storage.in_flight(self.dispatcher.batch.id, self.dispatcher.epoch):
-            if job.id not in self.scheduler.tasks and (first or job.status in IN_FLIGHT):
+            task = self.scheduler.tasks.get(job.id)
+            moved = task is not None and task.job.status is not job.status and not task.critical
+            if moved or (task is None and (first or job.status in IN_FLIGHT)):
                 self._start(job)
 
     def stop(self, control: Control, cause: str) -> None:
@@ -243,10 +242,16 @@ class Engine(FlowIO):
             if isinstance(answer, Accepted):
                 data = {"handle": plain_handle(answer.handle)}
                 entry = Entry(JobSubmitted.kind, self.clock.time(), job.id, job.attempt, data)
-                self.storage.append(job.batch_id, [entry])
+                told = job.evolve(handle=answer.handle)
+                try:
+                    self.storage.append(job.batch_id, [entry])
+                except StorageError:
+                    self._rescue([Change(told, job, (entry,), told=(JobSubmitted,))])
+                    raise
             now = self.storage.get(job.id)
             waits = now is not None and now.status is JobStatus.UNCERTAIN
-            if now is not None and waits and job.id not in self.scheduler.tasks:
+            free = self._failure is None and job.id not in self.scheduler.tasks
+            if now is not None and waits and free:
                 self._start(now, answer if isinstance(answer, Finished) else None)
 
     # -- saving ------------------------------------------------------------------------------
@@ -254,21 +259,19 @@ class Engine(FlowIO):
     def _commit(self) -> None:
         """Makes a turn's saves safe in one transaction; their flows go on with the next step."""
         group, waiting = self.group, self.waiting
-        self.group, self.waiting = [], []
         self.at("save:before")
-        if self._failure is not None:
+        try:
+            saved = self.storage.save(group)
+        except StorageError as exc:
+            log.error("saving failed; nothing more is submitted: %s", exc)
             self._rescue(group)
+            self._fail(exc)
         else:
-            try:
-                saved = self.storage.save(group)
-            except StorageError as exc:
-                log.error("saving failed; nothing more is submitted: %s", exc)
-                self._rescue(group)
-                self._fail(exc)
-            else:
-                for position in saved.fenced:
-                    waiting[position].fenced = True
-                self._told(group, saved.first_seq)
+            for position in saved.fenced:
+                waiting[position].fenced = True
+            self._told(group, saved.first_seq)
+        # Not before: whatever else ends the save, the group is there to be rescued.
+        self.group, self.waiting = [], []
         self.at("save:after")
         self.scheduler.ready.extend(waiting)
 

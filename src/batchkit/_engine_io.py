@@ -15,6 +15,7 @@ from batchkit._codec import plain_error, plain_handle
 from batchkit._config import BatchConfig, Control
 from batchkit._context import WorkCanceledError
 from batchkit._dispatch import Dispatcher
+from batchkit._errors import NotAcceptedError
 from batchkit._events import Event, JobProgress, JobSubmitted
 from batchkit._io import CallTimeoutError, FencedError, Lane, Park
 from batchkit._jobs import Handle, Job, submit_key
@@ -127,6 +128,8 @@ class FlowIO:
             await self._outcome(call, timeout)
         self.at(f"{name}:after")
         if not call.done:
+            if call.withdraw is not None and call.withdraw():
+                raise NotAcceptedError("it never left: all threads were busy")
             self._overdue(call)
             raise CallTimeoutError(f"{name} took longer than {timeout:g} s")
         try:
@@ -179,6 +182,13 @@ class FlowIO:
         found: JobResult | None = await self.call(look, job, lane="collect")
         return found
 
+    def unanswered(self, job: Job) -> bool:
+        return any(call.args[0].id == job.id for call in self.overdue)
+
+    @property
+    def leaving(self) -> bool:
+        return self.dispatcher.control is Control.ABORTING
+
     def must_collect(self, job: Job) -> bool:
         return self.artifacts is not None and bool(job.result and job.result.outputs)
 
@@ -219,8 +229,8 @@ class Uncancellable:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._scheduler.current is not None:
-            self._scheduler.current.critical -= 1
+        assert self._scheduler.current is not None
+        self._scheduler.current.critical -= 1
 
 
 def _facts(cls: type[Event], job: Job) -> dict[str, Any] | None:

@@ -67,13 +67,17 @@ async def take(io: IO, job: Job, done: Finished) -> Job:
 
 
 async def _submit(io: IO, job: Job) -> Job:
+    if job.cancel_requested_at is not None:
+        return await end(io, job, _S.CANCELED, JobCanceled)
     found = await io.existing(job) if io.delivers else None
     if found is not None:
         done = job.to(_S.COLLECTING).to(_S.COMPLETED, result=found, completed=io.now())
         return await io.save(done, JobCompleted, result=True)
     if io.client.prepare is not None:
         try:
-            prepared: Mapping[str, object] = await io.call(io.client.prepare, job)
+            prepared: Mapping[str, object] = await io.call(
+                io.client.prepare, job, timeout=io.config.request_timeout
+            )
         except Exception as exc:  # noqa: BLE001 - a client may raise anything; judged below
             return await _not_accepted(io, job, judge(exc))
         job = job.evolve(prepared=prepared)
@@ -88,8 +92,11 @@ async def _submit(io: IO, job: Job) -> Job:
         error=None,
         progress=None,
     )
-    job = await io.save(intent, JobSubmitting, power_safe=not io.client.free)
-    return await _send(io, job)
+    with io.uncancellable():
+        job = await io.save(intent, JobSubmitting, power_safe=not io.client.free)
+        if io.leaving:
+            return await io.save(job.to(_S.PENDING), JobRetrying)
+        return await _send(io, job)
 
 
 async def _send(io: IO, job: Job, *, replay: bool = False) -> Job:
@@ -102,7 +109,7 @@ async def _send(io: IO, job: Job, *, replay: bool = False) -> Job:
         except Exception as exc:  # noqa: BLE001 - a client may raise anything; judged below
             paid_function = io.client.is_function and not io.client.free
             verdict = judge(exc, is_function=paid_function)
-            if replay and verdict.error.kind is not ErrorKind.INVALID_INPUT:
+            if replay:
                 # It says nothing about the first submission of this attempt.
                 return await _replay_failed(io, job, verdict)
             return await _submission_failed(io, job, verdict)
@@ -112,8 +119,8 @@ async def _send(io: IO, job: Job, *, replay: bool = False) -> Job:
                 message="submit answered Accepted, but the client has no poll method",
                 remedy="give the client poll(handle), then resolve the job with its handle",
             )
-            log.error("job %d: accepted as %s, and cannot be polled", job.id, answer.handle.id)
-            return await _submission_failed(io, job, Verdict(Proof.NOTHING, wrong))
+            unsure = job.to(_S.UNCERTAIN, handle=answer.handle, error=uncertain_error(wrong))
+            return await io.save(unsure, JobSubmitted, JobUncertain, power_safe=True)
         if isinstance(answer, Accepted):
             return await _accepted(io, job, answer)
         if isinstance(answer, Finished):
@@ -176,8 +183,11 @@ async def _reconcile(io: IO, job: Job) -> Job:
     """Finds out what became of a submission; never sends it again without a licence to."""
     if io.client.free:
         return await io.save(job.to(_S.PENDING), JobRetrying)
+    if io.unanswered(job):
+        # Nobody is asked about a request that is still on its way; its end starts this again.
+        return job
     handle: Handle | None = await io.evidence(job)
-    if handle is not None:
+    if handle is not None and io.client.poll is not None:
         return await _found(io, job, handle)
     if io.client.find is not None:
         return await _look_up(io, job)
@@ -196,7 +206,12 @@ async def _found(io: IO, job: Job, handle: Handle) -> Job:
 async def _look_up(io: IO, job: Job) -> Job:
     assert io.client.find is not None
     try:
-        handle = await io.call(io.client.find, job, io.submit_key(job, job.attempt))
+        handle = await io.call(
+            io.client.find,
+            job,
+            io.submit_key(job, job.attempt),
+            timeout=io.config.request_timeout,
+        )
     except Exception as exc:  # noqa: BLE001 - not knowing is an answer: the job stays as it is
         log.warning(
             "job %d: the look-up of its submission failed: %s", job.id, describe(exc).message

@@ -36,7 +36,7 @@ async def follow(io: IO, job: Job) -> Job:
         if wait > 0:
             await io.sleep(job, wait)
         if io.cancel_requested(job) and not cancel_sent:
-            cancel_sent, job = True, await cancel_job(io, job)
+            cancel_sent, job = await cancel_job(io, job)
             if job.done:
                 return job
         polls += 1
@@ -129,16 +129,20 @@ async def _remote_end(io: IO, job: Job, status: RemoteStatus) -> Job:
     return await retry_or_fail(io, job, error)
 
 
-async def cancel_job(io: IO, job: Job) -> Job:
-    """Asks the provider to end a running job; it is CANCELED only when the provider says so."""
+async def cancel_job(io: IO, job: Job) -> tuple[bool, Job]:
+    """Asks the provider to end a running job; it is CANCELED only when the provider says so.
+
+    Returns:
+        whether the provider has answered, and the job.
+    """
     if io.client.cancel is None:
         log.warning("job %d: this client cannot cancel; the job goes on", job.id)
-        return job
+        return True, job
     try:
         confirmed = await io.call(io.client.cancel, job.handle, timeout=io.config.request_timeout)
     except Exception as exc:  # noqa: BLE001 - an unconfirmed cancel changes nothing
         log.warning("job %d: cancel failed: %s", job.id, describe(exc).message)
-        return job
+        return False, job
     if not confirmed:
-        return job
-    return await end(io, job, _S.CANCELED, JobCanceled)
+        return True, job
+    return True, await end(io, job, _S.CANCELED, JobCanceled)

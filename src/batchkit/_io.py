@@ -146,6 +146,15 @@ class IO(Protocol):
         """Whether the job's outputs have to be brought to disk."""
         ...
 
+    def unanswered(self, job: Job) -> bool:
+        """Whether a submission of it missed its time-out, and may still be answered."""
+        ...
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the run ends now: nothing new may be submitted."""
+        ...
+
     async def collect(self, job: Job) -> Job:
         """Brings the job's outputs to disk; returns it with its artifacts."""
         ...

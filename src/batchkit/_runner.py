@@ -24,7 +24,7 @@ from batchkit._handle import BatchHandle
 from batchkit._i18n import text
 from batchkit._jobs import Job, JobStatus
 from batchkit._progress import Progress
-from batchkit._session import Session
+from batchkit._session import Session, lift
 from batchkit._signals import interrupts
 from batchkit._summary import Summary
 from batchkit.artifacts import ArtifactStore, LocalFolder
@@ -234,8 +234,9 @@ class BatchRunner(BatchAdding):
 
     def wake(self, job: Job | int) -> None:
         """Polls a job now: what a webhook means."""
-        if self._engine is not None:
-            self._engine.scheduler.post(job if isinstance(job, int) else job.id)
+        engine = self._engine
+        if engine is not None:
+            engine.scheduler.post(job if isinstance(job, int) else job.id)
 
     def attach_engine(self, engine: Engine) -> None:
         """For a :class:`~batchkit._session.Session`: the run that starts now."""
@@ -252,8 +253,9 @@ class BatchRunner(BatchAdding):
         self._engine = None
 
     def _nudge(self) -> None:
-        if self._engine is not None:
-            self._engine.nudge()
+        engine = self._engine
+        if engine is not None:
+            engine.nudge()
 
     # -- running -----------------------------------------------------------------------------
 
@@ -287,10 +289,12 @@ class BatchRunner(BatchAdding):
 
         A batch that is paused meanwhile waits for its resume, instead of ending the run.
         """
+        # Here, not in the thread: a stop that follows at once is meant for this run.
+        lift(self.storage, self.batch)
         return BatchHandle(self, lambda: self._run(limit, linger=True))
 
     def _run(self, limit: int | None, *, linger: bool) -> Summary:
-        session = Session(self, self._client_spec, limit=limit, linger=linger)
+        session = Session(self, self._client_spec, limit=limit, linger=linger, lifted=linger)
         with session as engine, interrupts(engine):
             self.executor.run(engine)
         return self.summary()

@@ -19,12 +19,21 @@ from batchkit._limits import Pacer
 from batchkit.clients.base import BoundClient
 from batchkit.clients.binding import bind_client, close_client
 from batchkit.storage._journal import make_event
-from batchkit.storage.base import Entry
+from batchkit.storage.base import Entry, Storage
 
 if TYPE_CHECKING:
     from batchkit._runner import BatchRunner
 
 log = logging.getLogger("batchkit")
+
+
+def lift(storage: Storage, batch: Batch) -> None:
+    """Ends what was said to the last run only: a stop, and a pause of batchkit's own."""
+    paused_by_person = batch.control is Control.PAUSED and not batch.control_reason
+    if not paused_by_person and batch.control is not Control.RUNNING:
+        paused = batch.control_reason == STOPPED_WHILE_PAUSED
+        now = Control.PAUSED if paused else Control.RUNNING
+        storage.set_control(batch.id, now, "", None, only_from=batch.control)
 
 
 class Session:
@@ -35,13 +44,20 @@ class Session:
         client: as the user gave it; a factory makes a new client for each run.
         limit: start at most this many jobs.
         linger: wait for a resume when paused.
+        lifted: :func:`lift` was called already, by whoever started the run.
     """
 
     def __init__(
-        self, runner: BatchRunner, client: object, *, limit: int | None, linger: bool
+        self,
+        runner: BatchRunner,
+        client: object,
+        *,
+        limit: int | None,
+        linger: bool,
+        lifted: bool = False,
     ) -> None:
         self._runner, self._spec = runner, client
-        self._limit, self._linger = limit, linger
+        self._limit, self._linger, self._lifted = limit, linger, lifted
 
     def __enter__(self) -> Engine:
         runner = self._runner
@@ -73,11 +89,8 @@ class Session:
         runner = self._runner
         storage, batch = runner.storage, runner.batch
         self._same_client(client, batch)
-        paused_by_person = batch.control is Control.PAUSED and not batch.control_reason
-        if not paused_by_person:
-            paused = batch.control_reason == STOPPED_WHILE_PAUSED
-            now = Control.PAUSED if paused else Control.RUNNING
-            storage.set_control(batch.id, now, "", None)
+        if not self._lifted:
+            lift(storage, batch)
         return storage.update_batch(
             batch.id,
             client_ref=client.ref,
@@ -87,7 +100,7 @@ class Session:
         )
 
     def _same_client(self, client: BoundClient, batch: Batch) -> None:
-        if not batch.client_ref or batch.client_ref == client.ref or client.free:
+        if not batch.client_ref or batch.client_ref == client.ref:
             return
         counts = self._runner.storage.counts(batch.id)
         pending = counts.get(JobStatus.PENDING, 0)
@@ -99,7 +112,11 @@ class Session:
                 pending,
                 client.ref,
             )
-        waiting = sum(counts.get(status, 0) for status in (*IN_FLIGHT, JobStatus.UNCERTAIN))
+        bound = {*IN_FLIGHT, JobStatus.UNCERTAIN}
+        if client.free:
+            # Free work that was interrupted belongs to whoever repeats it.
+            bound.discard(JobStatus.SUBMITTING)
+        waiting = sum(counts.get(status, 0) for status in bound)
         if waiting:
             raise ClientMismatchError(
                 f"batch {batch.name!r} has {waiting} jobs in flight at {batch.client_ref}, and "

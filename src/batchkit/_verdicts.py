@@ -77,7 +77,8 @@ def judge(exc: Exception, *, is_function: bool = False) -> Verdict:
     ended = not isinstance(exc, (CallTimeoutError, errors.OutcomeUnknownError))
     if is_function and proof is Proof.NOTHING and ended:
         # It raised, so it has failed; but what it may have paid for is not paid for again.
-        return Verdict(Proof.REJECTED, attrs.evolve(error, retryable=False), retry_after)
+        final = attrs.evolve(error, retryable=False, remedy=error.remedy and _PERHAPS_BILLED)
+        return Verdict(Proof.REJECTED, final, retry_after)
     return Verdict(proof, error, retry_after)
 
 
@@ -137,6 +138,9 @@ _REMEDY = {
     ErrorKind.EXPIRED: "collect results sooner, or raise the provider's retention",
     ErrorKind.DEADLINE: "raise job_timeout, then retry the job: it is polled again, not submitted",
 }
+
+
+_PERHAPS_BILLED = "it may have been billed: look at the provider before you retry it"
 
 
 def deadline_error(seconds: float) -> JobError:

@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import pytest
 
-from batchkit import BatchRunner, MissingExtraError, WorkCanceledError
+from batchkit import BatchRunner, MissingExtraError, OutcomeUnknownError, WorkCanceledError
 from batchkit._calls import Call
 from batchkit.clients.base import Method
 from batchkit.executors import AnyioExecutor, ThreadsExecutor
@@ -100,7 +100,7 @@ def test_even_an_exit_is_an_outcome(box: Box) -> None:
     call = box.call(exits)
     call.execute()
 
-    with pytest.raises(SystemExit):
+    with pytest.raises(OutcomeUnknownError, match="the client raised SystemExit"):
         call.outcome()
 
 

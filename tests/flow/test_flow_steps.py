@@ -770,7 +770,8 @@ def test_an_unconfirmed_cancel_leaves_the_job_running(
     job = run_one(runner)
 
     assert job.status is JobStatus.COMPLETED
-    assert client.calls["cancel"] == 1
+    # An answer is an answer; a call that failed is made again with the next query.
+    assert client.calls["cancel"] == (1 if answer is False else 2)
 
 
 def test_a_client_that_cannot_cancel_says_so(

@@ -247,14 +247,6 @@ class Text(Client):
         return self.server.submit(job.submit_key)
 
 
-class TextHandle(Client):
-    def submit(self, job: Job) -> Any:
-        return Accepted(handle=self.server.submit(job.submit_key))  # type: ignore[arg-type]
-
-    def poll(self, handle: Any) -> Any:
-        return self.server.poll(handle)
-
-
 class Unstorable(Client):
     def submit(self, job: Job) -> Any:
         found = self.server.submit(job.submit_key)
@@ -405,7 +397,6 @@ BROKEN = [
     (Vague, "raise RejectedError, NotAcceptedError"),
     (Swallows, "it answered as if it had been accepted"),
     (Text, "it returned str: return batchkit.Accepted"),
-    (TextHandle, r"make it a batchkit.Handle\(id=...\)"),
     (Unstorable, "keep only JSON values"),
     (Changes, "its data changes when it is stored"),
     (Remembers, "keep nothing in the client"),
@@ -526,3 +517,15 @@ def test_a_refusal_before_the_server_need_not_be_counted() -> None:
             return super().submit(job)
 
     check(Early)
+
+
+def test_an_output_with_an_address_needs_no_fetch() -> None:
+    class Addresses(NoFetch):
+        def poll(self, handle: Handle) -> Any:
+            status = super().poll(handle)
+            if status.finished is None:
+                return status
+            output = Output(url="https://example.org/video.mp4")
+            return RemoteStatus(state=status.state, finished=Finished(outputs=(output,)))
+
+    check(Addresses)

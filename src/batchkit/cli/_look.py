@@ -95,7 +95,7 @@ def _job_lines(ctx: click.Context, jobs: Iterator[Job]) -> Iterator[str]:
     for job in jobs:
         label = job.status.label(lang)
         error = f"  {clean(job.error.message)}" if job.error is not None else ""
-        yield f"{job.index + 1:>5}  {label:<{width}}  {job.attempt}  {short(job.title)}{error}"
+        yield f"{job.id:>5}  {label:<{width}}  {job.attempt}  {short(job.title)}{error}"
 
 
 def _list_batches(ctx: click.Context, storage: Storage, *, as_json: bool) -> None:

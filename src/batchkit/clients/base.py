@@ -26,13 +26,16 @@ close      called when the client was made by a factory.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import attrs
 
 from batchkit._jobs import Handle, Job, JobError
 from batchkit._results import EMPTY, JobResult, Output, Transcript
+
+log = logging.getLogger("batchkit.clients")
 
 
 @attrs.frozen(kw_only=True)
@@ -62,6 +65,23 @@ class Capabilities:
     account: str = ""
 
 
+def _handle(value: Handle | str) -> Handle:
+    return value if isinstance(value, Handle) else Handle(id=str(value))
+
+
+def _outputs(values: Iterable[Output | str]) -> tuple[Output, ...]:
+    return tuple(v if isinstance(v, Output) else Output(url=str(v)) for v in values)
+
+
+def _number(value: Any) -> float:
+    return float(value)
+
+
+#: Providers send numbers as text, and money as Decimal; what is no number at all is the client's
+#: own error, raised where it makes the answer.
+_NUMBER: Any = attrs.field(default=None, converter=attrs.converters.optional(_number))
+
+
 @attrs.frozen(kw_only=True)
 class Accepted:
     """The provider took the job; ``handle`` finds it again.
@@ -71,8 +91,8 @@ class Accepted:
         poll_after: seconds the provider asks to wait before the first poll.
     """
 
-    handle: Handle
-    poll_after: float | None = None
+    handle: Handle = attrs.field(converter=_handle)
+    poll_after: float | None = _NUMBER
 
 
 @attrs.frozen(kw_only=True)
@@ -87,11 +107,11 @@ class Finished:
         raw: small facts worth keeping.
     """
 
-    outputs: tuple[Output, ...] = ()
+    outputs: tuple[Output, ...] = attrs.field(default=(), converter=_outputs)
     text: str | None = None
     transcript: Transcript | None = None
     value: Any = None
-    cost: float | None = None
+    cost: float | None = _NUMBER
     raw: Mapping[str, Any] = EMPTY
 
     def result(self) -> JobResult:
@@ -119,6 +139,14 @@ class RemoteState(enum.StrEnum):
     EXPIRED = "expired"
 
 
+def _state(value: RemoteState | str) -> RemoteState:
+    try:
+        return RemoteState(value)
+    except ValueError:
+        log.warning("a provider says %r, which is taken for running", str(value)[:40])
+        return RemoteState.RUNNING
+
+
 @attrs.frozen(kw_only=True)
 class RemoteStatus:
     """One answer to a status query.
@@ -133,12 +161,12 @@ class RemoteStatus:
         raw_state: the provider's own word, for the log.
     """
 
-    state: RemoteState
-    progress: float | None = None
+    state: RemoteState = attrs.field(converter=_state)
+    progress: float | None = _NUMBER
     finished: Finished | None = None
     error: JobError | None = None
-    cost: float | None = None
-    poll_after: float | None = None
+    cost: float | None = _NUMBER
+    poll_after: float | None = _NUMBER
     raw_state: str = ""
 
 

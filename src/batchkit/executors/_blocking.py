@@ -50,7 +50,7 @@ def _wait(engine: Engine, bell: Bell, until: float | None) -> None:
     if engine.calls_in_flight == 0 and clock.skip(seconds):
         return
     if engine.longest_wait is not None:
-        seconds = min(seconds or engine.longest_wait, engine.longest_wait)
+        seconds = engine.longest_wait if seconds is None else min(seconds, engine.longest_wait)
     bell.wait(seconds)
 
 
@@ -61,14 +61,21 @@ async def in_thread(engine: Engine, calls: Calls) -> None:
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(_stop_when_cancelled, engine)
-            with anyio.CancelScope(shield=True):
-                # Its own limiter: the host's default one is the host's.
-                limiter = anyio.CapacityLimiter(1)
-                await anyio.to_thread.run_sync(_drive, engine, calls, failure, limiter=limiter)
-            group.cancel_scope.cancel()
+            # In a task of its own: a shield does not hold off a cancel of the host's own task.
+            group.start_soon(_in_worker, engine, calls, failure, group.cancel_scope)
     finally:
         if failure:
             raise failure[0]
+
+
+async def _in_worker(
+    engine: Engine, calls: Calls, failure: list[BaseException], scope: anyio.CancelScope
+) -> None:
+    with anyio.CancelScope(shield=True):
+        # Its own limiter: the host's default one is the host's.
+        limiter = anyio.CapacityLimiter(1)
+        await anyio.to_thread.run_sync(_drive, engine, calls, failure, limiter=limiter)
+    scope.cancel()
 
 
 def _drive(engine: Engine, calls: Calls, failure: list[BaseException]) -> None:

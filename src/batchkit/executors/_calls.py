@@ -99,7 +99,7 @@ class ThreadCalls:
             call.execute()
             return True
         else:
-            self._pools[call.lane].submit(call.run)
+            call.withdraw = self._pools[call.lane].submit(call.run).cancel
         return False
 
     def close(self) -> None:

@@ -87,7 +87,8 @@ WHERE id = ? AND epoch = ?
 
 #: A person's change: the job must still stand where the person saw it; its runner is fenced.
 STEER_JOB = """
-UPDATE jobs SET status = ?, epoch = 0, attempt = ?, retries = ?, handle = ?, error = ?,
+UPDATE jobs SET epoch = CASE WHEN status = ? THEN epoch ELSE 0 END, status = ?,
+    attempt = ?, retries = ?, handle = ?, error = ?,
     prepared = ?, cost = ?, started = ?, completed = ?, not_before = ?, deadline = ?,
     priority = ?, metadata = ?, cancel_requested_at = ?
 WHERE id = ? AND status = ? AND attempt = ?
@@ -120,6 +121,7 @@ def steer_values(job: Job, was: JobStatus) -> tuple[Any, ...]:
     """What :data:`STEER_JOB` needs."""
     metadata = dumps(dict(job.metadata)) if job.metadata else None
     return (
+        job.status,
         job.status,
         *_state(job),
         job.priority,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from batchkit._codec import dump_result, dumps
 from batchkit._jobs import JobStatus
@@ -72,14 +72,19 @@ def journal(db: sqlite3.Connection, lines: Sequence[tuple[int, Entry]]) -> int:
     return first
 
 
-def prune(db: sqlite3.Connection, before: float) -> int:
-    """Deletes batches whose every job ended before that time; returns how many jobs went."""
+def prune(db: sqlite3.Connection, before: float, held: Collection[int]) -> int:
+    """Deletes batches whose every job ended before that time; returns how many jobs went.
+
+    Those *held* by a runner of this process are spared.
+    """
     over = (
         "SELECT batch FROM jobs GROUP BY batch HAVING max(coalesce(completed, 9e99)) < ?"
         " AND count(*) = sum(status IN ('completed', 'failed', 'expired', 'canceled'))"
     )
     gone = 0
     for (batch_id,) in db.execute(over, (before,)).fetchall():
+        if batch_id in held:
+            continue
         jobs = "SELECT id FROM jobs WHERE batch = ?"
         db.execute(f"DELETE FROM results WHERE job IN ({jobs})", (batch_id,))
         gone += db.execute("DELETE FROM jobs WHERE batch = ?", (batch_id,)).rowcount

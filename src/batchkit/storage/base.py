@@ -123,7 +123,7 @@ class Storage(Protocol):
 
     @property
     def shared(self) -> bool:
-        """Whether another process may change it."""
+        """Whether somebody else than its runner may change it."""
         ...
 
     @property
@@ -150,9 +150,18 @@ class Storage(Protocol):
         ...
 
     def set_control(
-        self, batch_id: int, control: Control, reason: str, entry: Entry | None
-    ) -> None:
-        """Writes what people want of the batch, and tells it."""
+        self,
+        batch_id: int,
+        control: Control,
+        reason: str,
+        entry: Entry | None,
+        *,
+        only_from: Control | None = None,
+    ) -> bool:
+        """Writes what people want of the batch, and tells it; whether it was written.
+
+        With *only_from*, only if the control still is that one.
+        """
         ...
 
     def acquire(self, batch_id: int) -> int:
@@ -206,7 +215,7 @@ class Storage(Protocol):
     def steer(self, job: Job, was: JobStatus, entry: Entry | None) -> bool:
         """Writes a person's change if the job still is *was*, in the same attempt.
 
-        It fences the runner, and writes ``priority`` and ``metadata`` too.
+        A change of status fences the runner. It writes ``priority`` and ``metadata`` too.
         """
         ...
 
@@ -273,7 +282,7 @@ class Storage(Protocol):
     # -- upkeep ----------------------------------------------------------------------------
 
     def changed(self) -> object:
-        """A token that differs once another process has written."""
+        """A token that differs once a person, or another process, has written."""
         ...
 
     def prune(self, before: float) -> int:

@@ -30,12 +30,13 @@ class MemoryStorage:
         self._lock = threading.RLock()
         self._shelves: dict[int, Shelf] = {}
         self._of_job: dict[int, tuple[Shelf, int]] = {}
-        self._last_id = self._last_batch = 0
+        self._last_id = self._last_batch = self._noted = 0
         # Two lists: a pair per line would be one more object for the collector to visit.
         self._log: list[Entry] = []
         self._log_batch: list[int] = []
 
-    shared = False
+    #: By other runners and views that hold the same object.
+    shared = True
     location = "memory"
 
     def __repr__(self) -> str:
@@ -65,15 +66,25 @@ class MemoryStorage:
         with self._lock:
             shelf = self._shelves[batch_id]
             shelf.batch = attrs.evolve(shelf.batch, **changes)
+            self._noted += 1
             return shelf.batch
 
     def set_control(
-        self, batch_id: int, control: Control, reason: str, entry: Entry | None
-    ) -> None:
+        self,
+        batch_id: int,
+        control: Control,
+        reason: str,
+        entry: Entry | None,
+        *,
+        only_from: Control | None = None,
+    ) -> bool:
         with self._lock:
+            if only_from is not None and self._shelves[batch_id].batch.control is not only_from:
+                return False
             self.update_batch(batch_id, control=control, control_reason=reason)
             if entry is not None:
                 self.append(batch_id, [entry])
+            return True
 
     def acquire(self, batch_id: int) -> int:
         with self._lock:
@@ -122,6 +133,7 @@ class MemoryStorage:
         shelf.by_identity[item.identity] = job.id
         shelf.counts[_PENDING] = shelf.counts.get(_PENDING, 0) + 1
         shelf.enqueue(job)
+        self._noted += 1
         return job.id, True
 
     def claim(self, batch_id: int, epoch: int, limit: int, now: float) -> Sequence[Job]:
@@ -193,7 +205,8 @@ class MemoryStorage:
             if stored is None or stored.status is not was or stored.attempt != job.attempt:
                 return False
             shelf = self._shelves[job.batch_id]
-            shelf.put(job.evolve(epoch=0), was)
+            self._noted += 1
+            shelf.put(job.evolve(epoch=stored.epoch if job.status is was else 0), was)
             if entry is not None:
                 self._note(shelf, entry)
             return True
@@ -213,6 +226,7 @@ class MemoryStorage:
             job = self.get(job_id)
             if job is not None:
                 asked = job.evolve(cancel_requested_at=now)
+                self._noted += 1
                 self._shelves[job.batch_id].jobs[job.index] = asked
 
     def cancel_requests(self, batch_id: int) -> Collection[int]:
@@ -305,11 +319,12 @@ class MemoryStorage:
     # -- upkeep ----------------------------------------------------------------------------
 
     def changed(self) -> object:
-        return None
+        return self._noted
 
     def prune(self, before: float) -> int:
         with self._lock:
-            over = [shelf for shelf in self._shelves.values() if is_over(shelf, before)]
+            shelves = self._shelves.values()
+            over = [shelf for shelf in shelves if not shelf.busy and is_over(shelf, before)]
             return sum(self._clear(shelf) for shelf in over)
 
     def _clear(self, shelf: Shelf) -> int:

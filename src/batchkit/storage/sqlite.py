@@ -51,6 +51,7 @@ class SQLiteStorage:
         self.path = Path(path)
         self.location = str(path)
         self.shared = self.location != ":memory:"
+        self._noted = 0
         self._owned: dict[int, OwnerLock | None] = {}
         self._rescue = RescueFile(self.path.with_name(self.path.name + ".rescue.jsonl"))
         self._db = Database(self.path, durability, timeout)
@@ -86,18 +87,28 @@ class SQLiteStorage:
         with self._writing() as db:
             db.execute(f"UPDATE batches SET {sets} WHERE id = ?", (*changes.values(), batch_id))
             row = self._one(f"SELECT {schema.BATCH_COLUMNS} FROM batches WHERE id = ?", batch_id)
+        self._noted += 1
         return schema.batch_from(row)
 
     def set_control(
-        self, batch_id: int, control: Control, reason: str, entry: Entry | None
-    ) -> None:
+        self,
+        batch_id: int,
+        control: Control,
+        reason: str,
+        entry: Entry | None,
+        *,
+        only_from: Control | None = None,
+    ) -> bool:
         with self._writing() as db:
-            db.execute(
-                "UPDATE batches SET control = ?, control_reason = ? WHERE id = ?",
-                (control, reason, batch_id),
-            )
+            sql = "UPDATE batches SET control = ?, control_reason = ? WHERE id = ?"
+            only = " AND control = ?" if only_from is not None else ""
+            values = (control, reason, batch_id, *([only_from] if only_from is not None else ()))
+            if not db.execute(sql + only, values).rowcount:
+                return False
             if entry is not None:
                 writes.journal(db, [(batch_id, entry)])
+        self._noted += 1
+        return True
 
     def acquire(self, batch_id: int) -> int:
         self._own(batch_id)
@@ -108,7 +119,8 @@ class SQLiteStorage:
             raise
 
     def _next_epoch(self, batch_id: int) -> int:
-        with self._writing() as db:
+        # As safe as the handles themselves: the rescue file goes once they are here.
+        with self._writing(power_safe=True) as db:
             db.execute("UPDATE batches SET epoch = epoch + 1 WHERE id = ?", (batch_id,))
             epoch: int = self._one("SELECT epoch FROM batches WHERE id = ?", batch_id)[0]
             rescued = self._rescue.read(batch_id, 0.0) if self.shared else []
@@ -145,6 +157,7 @@ class SQLiteStorage:
                 added.append(found)
             db.execute("UPDATE batches SET next_index = ? WHERE id = ?", (index, batch_id))
             writes.count(db, batch_id, {JobStatus.PENDING: index - first})
+        self._noted += index > first
         return added
 
     def claim(self, batch_id: int, epoch: int, limit: int, now: float) -> Sequence[Job]:
@@ -208,6 +221,7 @@ class SQLiteStorage:
                 writes.count(db, job.batch_id, {job.status: 1, was: -1})
             if entry is not None:
                 writes.journal(db, [(job.batch_id, entry)])
+        self._noted += 1
         return True
 
     def remove(self, job_id: int) -> bool:
@@ -223,6 +237,7 @@ class SQLiteStorage:
     def request_cancel(self, job_id: int, now: float) -> None:
         with self._writing() as db:
             db.execute("UPDATE jobs SET cancel_requested_at = ? WHERE id = ?", (now, job_id))
+        self._noted += 1
 
     def cancel_requests(self, batch_id: int) -> Collection[int]:
         with self._reading() as db:
@@ -334,11 +349,12 @@ class SQLiteStorage:
 
     def changed(self) -> object:
         with self._reading():
-            return self._one("PRAGMA data_version")[0]
+            # The pragma does not count what came through this very connection.
+            return self._one("PRAGMA data_version")[0], self._noted
 
     def prune(self, before: float) -> int:
         with self._writing() as db:
-            return writes.prune(db, before)
+            return writes.prune(db, before, set(self._owned))
 
     def close(self) -> None:
         for batch_id in list(self._owned):

@@ -209,12 +209,16 @@ def _prune(storage: Storage) -> None:
 
 
 def _facts(storage: Storage) -> None:
-    """shared, location, changed: a truth value, a text, a token that only others change"""
+    """shared, location, changed: a truth value, a text, a token that persons change, not runners"""
     require(storage.shared in (True, False), "shared is not a bool")
     require(storage.location, "location is empty")
+    batch, epoch, [job] = begin(storage, "a")
     before = storage.changed()
-    begin(storage, "a")
-    equal(storage.changed(), before, "token after one's own writes")
+    storage.save([Change(job.to(_S.SUBMITTING, attempt=1), job)])
+    storage.claim(batch, epoch, 1, NOW)
+    equal(storage.changed(), before, "token after a runner's own writes")
+    storage.request_cancel(job.id, NOW)
+    require(storage.changed() != before, "the token does not tell of a person's wish")
 
 
 def _close_twice(storage: Storage) -> None:

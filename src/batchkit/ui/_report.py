@@ -139,7 +139,7 @@ class _Report:
             # Somebody removed it meanwhile: a cause without an example still is a cause.
             log.debug("no example for %r: %s", cause.message, exc)
             return
-        yield f"      {self._text('example', job.index + 1, short(job.title))}"
+        yield f"      {self._text('example', job.id, short(job.title))}"
 
     def next_steps(self) -> Iterator[str]:
         summary = self._summary
