@@ -591,36 +591,6 @@ def test_a_late_result_that_was_paid_for_is_kept(
     assert runner.job(job).status is JobStatus.COMPLETED
 
 
-def test_a_late_answer_during_a_replay_starts_no_second_flow(
-    make_runner: MakeRunner, held_clock: HeldClock
-) -> None:
-    class Replays(Late):
-        def again(self) -> Any:
-            self.leave.set()
-            until(lambda: bool(runner.attempts(1)[0].handle))
-            # Whatever was started for the evidence has had its turn after this.
-            until(lambda: runner.job(1).status is not JobStatus.UNCERTAIN or self.turns() > 3)
-            return Accepted(handle=Handle(id="late"))
-
-        def turns(self) -> int:
-            assert runner._engine is not None
-            runner._engine.nudge()
-            seen.append(runner._engine.dispatcher.active)
-            return len(seen)
-
-    seen: list[int] = []
-    client = Replays(Accepted(handle=Handle(id="late")), idempotency="replay")
-    runner = make_runner(client, clock=held_clock, poll=PollPolicy.fixed(0))
-    runner.add("a")
-    handle = runner.start()
-    assert client.entered.wait(10)
-    pass_the_timeout(runner)
-
-    assert handle.result(20).ok
-    assert max(seen, default=1) == 1
-    assert [event.kind for event in runner.events()].count("completed") == 1
-
-
 def test_evidence_that_cannot_be_written_ends_the_run_and_is_not_paid_again(
     make_runner: MakeRunner, held_clock: HeldClock
 ) -> None:

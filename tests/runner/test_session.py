@@ -199,12 +199,13 @@ def test_a_batch_that_is_done_may_be_run_with_anything(
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
-def test_free_work_belongs_to_nobody(make_runner: MakeRunner) -> None:
+def test_a_free_client_does_not_inherit_paid_work(make_runner: MakeRunner) -> None:
     storage, provider = MemoryStorage(), FakeProvider()
     left_in_flight(make_runner, storage, with_account(provider, "mine"))
 
     free = with_account(provider, "yours", repeat="free")
-    assert make_runner(free, storage=storage).run().ok
+    with pytest.raises(ClientMismatchError):
+        make_runner(free, storage=storage).run()
 
 
 # -- clients made for a run ------------------------------------------------------------------------

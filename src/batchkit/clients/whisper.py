@@ -231,9 +231,11 @@ def _read_sound(source: str) -> tuple[Any, dict[str, float]]:
 
     if not Path(source).stat().st_size:
         raise _RefusedError(f"{source} is empty (0 bytes): copy or record it again", "empty_file")
+    # From 19 on, PyAV takes odd metadata as it comes.
+    lax: Any = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
     try:
         # The prefix bars FFmpeg's other protocols: from odd file names, and from playlists.
-        with av.open(f"file:{Path(source).absolute()}", metadata_errors="ignore") as container:
+        with av.open(f"file:{Path(source).absolute()}", **lax) as container:
             return _decode(container, source)
     except av.FFmpegError as exc:  # pyright: ignore[reportPrivateImportUsage]
         raise _corrupt(source, exc.strerror or type(exc).__name__) from exc

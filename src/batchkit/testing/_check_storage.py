@@ -212,7 +212,8 @@ def _facts(storage: Storage) -> None:
     """shared, location, changed: a truth value, a text, a token that persons change, not runners"""
     require(storage.shared in (True, False), "shared is not a bool")
     require(storage.location, "location is empty")
-    batch, epoch, [job] = begin(storage, "a")
+    batch, epoch = begin(storage, "a")
+    [job] = storage.claim(batch, epoch, 1, NOW)
     before = storage.changed()
     storage.save([Change(job.to(_S.SUBMITTING, attempt=1), job)])
     storage.claim(batch, epoch, 1, NOW)
