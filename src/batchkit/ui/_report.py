@@ -172,7 +172,7 @@ class _Report:
 
     def _command(self, words: str, *, client: bool = False) -> str:
         runner, location = self._runner, self._summary.location
-        if runner is not None and not runner.storage.shared:
+        if runner is not None and runner.storage.location in ("memory", ":memory:"):
             return self._text("to_resume_program")
         ref = runner.batch.client_ref if runner is not None else ""
         several = runner is None or len(runner.storage.batches()) > 1
