@@ -14,6 +14,8 @@ from batchkit.storage.base import Entry, Storage
 
 #: Why a run ends under ``stop_on_error``.
 AT_FIRST_ERROR = "stopped at the first error"
+#: A batch is paused when so often in a row, after longer and longer waits, nothing got through.
+MOST_ROUNDS_HELD_BACK = 10
 #: Seconds between looks at what other processes wrote.
 CONTROL_INTERVAL = 0.2
 
@@ -52,8 +54,11 @@ class Dispatcher:
         #: The run has ended: nothing that happens now changes how.
         self.over = False
         self.cancels: Collection[int] = ()
+        self.new_cancels: Collection[int] = ()
         self.active = 0
         self.started = 0
+        #: Waits of the whole batch since a submission was last answered.
+        self.rounds_held_back = 0
         self._capacity = capacity
         self._quota = math.inf if quota is None else quota
         self._paused_at_start = batch.control is Control.PAUSED
@@ -103,7 +108,8 @@ class Dispatcher:
                 self.control, self.reason = found.control, found.control_reason
         if self.control is not Control.PAUSED:
             self._paused_at_start = False
-        self.cancels = self.storage.cancel_requests(self.batch.id)
+        asked = self.storage.cancel_requests(self.batch.id)
+        self.new_cancels, self.cancels = set(asked).difference(self.cancels), asked
         return True
 
     def stop(self, control: Control, cause: str) -> None:
@@ -123,6 +129,15 @@ class Dispatcher:
             if done and not self.stop_cause:
                 self.control, self.reason = Control.PAUSED, reason
             self.touch()
+
+    def hold_back(self, seconds: float) -> bool:
+        """Nothing is submitted for that long; whether this has gone on for too long."""
+        now = self.clock.monotonic()
+        if now >= self.pacer.resting_until:
+            # Those that left together fail together: that is one round.
+            self.rounds_held_back += 1
+        self.pacer.cool_down(now + seconds)
+        return self.rounds_held_back > MOST_ROUNDS_HELD_BACK
 
     def claim(self) -> Sequence[Job]:
         """The jobs that may start now."""

@@ -173,7 +173,7 @@ class Engine(FlowIO):
 
     def _obey(self) -> None:
         """Acts on what persons want; every run starts by taking up what is in flight."""
-        for job_id in self.dispatcher.cancels:
+        for job_id in self.dispatcher.new_cancels:
             self.scheduler.post(job_id)
         if self.dispatcher.control is not Control.ABORTING and not self.dispatcher.reason:
             self._attach()

@@ -18,7 +18,7 @@ from batchkit._dispatch import Dispatcher
 from batchkit._errors import NotAcceptedError
 from batchkit._events import Event, JobProgress, JobSubmitted
 from batchkit._io import CallTimeoutError, FencedError, Lane, Park
-from batchkit._jobs import Handle, Job, submit_key
+from batchkit._jobs import ErrorKind, Handle, Job, JobError, submit_key
 from batchkit._results import JobResult
 from batchkit._scheduler import Scheduler, Task
 from batchkit.artifacts.base import ArtifactStore
@@ -29,6 +29,12 @@ log = logging.getLogger("batchkit.engine")
 
 #: A run that is otherwise over waits this long for submissions that missed their time-out.
 LATE_ANSWER_SECONDS = 30.0
+
+#: What a person can do about a batch that is paused because nothing gets through.
+_WAY_OUT = {
+    ErrorKind.RATE_LIMIT: "wait for the quota, or set rate_limit; then run it again",
+    ErrorKind.NETWORK: "check the connection and the address; then run it again",
+}
 
 _COMMIT: Final = Park()
 _UNGUARDED: Final = nullcontext()
@@ -209,8 +215,19 @@ class FlowIO:
         log.warning("the batch is paused: %s", reason)
         self.dispatcher.pause(reason)
 
-    def cool_down(self, seconds: float) -> None:
-        self.dispatcher.pacer.cool_down(self.clock.monotonic() + seconds)
+    def hold_back(self, error: JobError, retry_after: float | None) -> float:
+        rounds = self.dispatcher.rounds_held_back
+        wait = max(self.config.retry_policy.how_long(rounds, self.draw), retry_after or 0.0)
+        if self.dispatcher.hold_back(wait):
+            self.pause_batch(f"nothing gets through ({error.message}): {_WAY_OUT[error.kind]}")
+        return wait
+
+    def got_through(self) -> None:
+        self.dispatcher.rounds_held_back = 0
+
+    @property
+    def held_back(self) -> bool:
+        return not self.dispatcher.open or self.dispatcher.rounds_held_back > 0
 
 
 class Uncancellable:

@@ -37,7 +37,7 @@ from batchkit._io import IO
 from batchkit._jobs import ErrorKind, Handle, Job, JobError, JobStatus
 from batchkit._outcomes import end, finished, retry_or_fail
 from batchkit._retry import FREE_RETRY
-from batchkit._verdicts import Proof, Verdict, describe, judge, uncertain_error
+from batchkit._verdicts import Proof, Verdict, describe, judge, judge_free, uncertain_error
 from batchkit.clients.base import Accepted, Finished
 
 log = logging.getLogger("batchkit.flow")
@@ -79,7 +79,7 @@ async def _submit(io: IO, job: Job) -> Job:
                 io.client.prepare, job, timeout=io.config.request_timeout
             )
         except Exception as exc:  # noqa: BLE001 - a client may raise anything; judged below
-            return await _not_accepted(io, job, judge(exc))
+            return await _not_accepted(io, job, judge_free(exc, io.now()))
         job = job.evolve(prepared=prepared)
     now = io.now()
     intent = job.to(
@@ -107,12 +107,12 @@ async def _send(io: IO, job: Job, *, replay: bool = False) -> Job:
         except WorkCanceledError:
             return await end(io, job, _S.CANCELED, JobCanceled)
         except Exception as exc:  # noqa: BLE001 - a client may raise anything; judged below
-            paid_function = io.client.is_function and not io.client.free
-            verdict = judge(exc, is_function=paid_function)
+            verdict = _judge(io, exc)
             if replay:
                 # It says nothing about the first submission of this attempt.
                 return await _replay_failed(io, job, verdict)
             return await _submission_failed(io, job, verdict)
+        io.got_through()
         if isinstance(answer, Accepted) and io.client.poll is None:
             wrong = JobError(
                 kind=ErrorKind.CLIENT,
@@ -131,6 +131,14 @@ async def _send(io: IO, job: Job, *, replay: bool = False) -> Job:
             remedy="correct the client; the job may run at the provider",
         )
         return await _submission_failed(io, job, Verdict(Proof.NOTHING, wrong))
+
+
+def _judge(io: IO, exc: Exception) -> Verdict:
+    client = io.client
+    if client.free:
+        return judge_free(exc, io.now())
+    codes = client.capabilities.not_accepted
+    return judge(exc, is_function=client.is_function, not_accepted=codes, now=io.now())
 
 
 def _call_timeout(io: IO, job: Job) -> float:
@@ -161,6 +169,8 @@ async def _submission_failed(io: IO, job: Job, verdict: Verdict) -> Job:
 async def _replay_failed(io: IO, job: Job, verdict: Verdict) -> Job:
     if verdict.error.kind is ErrorKind.AUTHENTICATION:
         io.pause_batch(verdict.error.message)
+    elif _concerns_all(io, verdict):
+        io.hold_back(verdict.error, verdict.retry_after)
     if job.status is _S.UNCERTAIN:
         return job
     return await io.save(job.to(_S.UNCERTAIN, error=uncertain_error(None)), JobUncertain)
@@ -171,9 +181,26 @@ async def _not_accepted(io: IO, job: Job, verdict: Verdict) -> Job:
         io.pause_batch(verdict.error.message)
         waiting = job if job.status is _S.PENDING else job.to(_S.PENDING)
         return await io.save(waiting.evolve(error=verdict.error), JobRetrying)
-    if verdict.error.kind is ErrorKind.RATE_LIMIT:
-        io.cool_down(verdict.retry_after or FREE_RETRY(job.retries, io.uniform))
+    wants = io.config.retry_policy.whether
+    if _concerns_all(io, verdict) and wants(verdict.error, job.retries):
+        return await _hold_back(io, job, verdict)
     return await retry_or_fail(io, job, verdict.error, verdict.retry_after)
+
+
+def _concerns_all(io: IO, verdict: Verdict) -> bool:
+    """Whether the next job would fare no better: nobody answers, or everybody is to slow down."""
+    if verdict.error.kind is ErrorKind.RATE_LIMIT:
+        return True
+    # A function may talk to another host for each job.
+    return verdict.proof is Proof.NOT_SENT and not io.client.is_function
+
+
+async def _hold_back(io: IO, job: Job, verdict: Verdict) -> Job:
+    """All jobs wait, and this one has used up no retry: it is not its fault."""
+    wait = io.hold_back(verdict.error, verdict.retry_after)
+    waiting = job if job.status is _S.PENDING else job.to(_S.PENDING)
+    waiting = waiting.evolve(error=verdict.error, not_before=io.now() + wait)
+    return await io.save(waiting, JobRetrying)
 
 
 # -- SUBMITTING after a death, UNCERTAIN: find out ------------------------------------------
@@ -234,7 +261,7 @@ async def _replay(io: IO, job: Job) -> Job:
         if tries:
             await io.sleep(job, FREE_RETRY(tries, io.uniform))
         job = await _send(io, job, replay=True)
-        if job.status not in (_S.SUBMITTING, _S.UNCERTAIN):
+        if job.status not in (_S.SUBMITTING, _S.UNCERTAIN) or io.held_back:
             break
     return job
 

@@ -12,7 +12,7 @@ from batchkit._io import IO
 from batchkit._jobs import ErrorKind, Handle, Job, JobError, JobStatus
 from batchkit._outcomes import end, finished, retry_or_fail
 from batchkit._retry import FREE_RETRY
-from batchkit._verdicts import deadline_error, describe
+from batchkit._verdicts import deadline_error, describe, understood
 from batchkit.clients.base import Finished, RemoteState, RemoteStatus
 
 log = logging.getLogger("batchkit.flow")
@@ -83,7 +83,10 @@ class _Gone:
 
 async def _poll(io: IO, handle: Handle) -> RemoteStatus:
     assert io.client.poll is not None
-    answer = await io.call(io.client.poll, handle, timeout=io.config.request_timeout)
+    try:
+        answer = await io.call(io.client.poll, handle, timeout=io.config.request_timeout)
+    except Exception as exc:  # noqa: BLE001 - judged by the caller, in our own terms
+        raise understood(exc, io.now()) from None
     if not isinstance(answer, RemoteStatus):
         raise TypeError(f"poll returned {type(answer).__name__}, not RemoteStatus")
     return answer

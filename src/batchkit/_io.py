@@ -17,7 +17,7 @@ import attrs
 
 from batchkit._config import BatchConfig
 from batchkit._events import Event
-from batchkit._jobs import Handle, Job
+from batchkit._jobs import Handle, Job, JobError
 from batchkit._results import JobResult
 from batchkit.clients.base import BoundClient, Method
 
@@ -163,6 +163,18 @@ class IO(Protocol):
         """Stops submissions until a person resumes them."""
         ...
 
-    def cool_down(self, seconds: float) -> None:
-        """Slows everybody who shares this client's quota."""
+    def hold_back(self, error: JobError, retry_after: float | None) -> float:
+        """Stops all submissions for a while, longer each time; for how many seconds.
+
+        A batch of which nothing gets through for long is paused, with *error* as the reason.
+        """
+        ...
+
+    def got_through(self) -> None:
+        """A submission was answered: whatever held the batch back is over."""
+        ...
+
+    @property
+    def held_back(self) -> bool:
+        """Whether submissions wait, or the batch is paused."""
         ...

@@ -66,11 +66,12 @@ class Pacer:
         self.rate, self.delay = rate, delay
         self._departures: list[float] = []
         self._last = -math.inf
-        self._not_before = -math.inf
+        #: Nobody leaves before that.
+        self.resting_until = -math.inf
 
     def ready_at(self) -> float:
         """The earliest time at which one more may leave."""
-        earliest = max(self._last + self.delay, self._not_before)
+        earliest = max(self._last + self.delay, self.resting_until)
         if self.rate is not None and len(self._departures) >= self.rate.count:
             earliest = max(earliest, self._departures[-self.rate.count] + self.rate.seconds)
         return earliest
@@ -95,4 +96,4 @@ class Pacer:
 
     def cool_down(self, until: float) -> None:
         """Nobody leaves before *until*: one refusal slows everybody who shares the quota."""
-        self._not_before = max(self._not_before, until)
+        self.resting_until = max(self.resting_until, until)

@@ -8,30 +8,51 @@ the call raised                                         it proves
 ``ConnectionRefusedError``, ``socket.gaierror``         not sent: no connection was made
 httpx: ``ConnectError``, ``ConnectTimeout``,            not sent: the request had not left
 ``PoolTimeout``, ``UnsupportedProtocol``, ``InvalidURL``
+an HTTP answer of 429                                   not accepted, and everybody slows down
+an HTTP answer of 401, 402, 403                         rejected: as ``AuthenticationError``
+an HTTP answer of 400, 404, 405, 406, 410, 411, 413,    rejected: the request itself is refused
+414, 415, 422
+an HTTP answer that ``Capabilities.not_accepted``       not accepted: the provider documents it
+names, as 503
+any other HTTP answer: 408, 409, 425, 5xx, redirects    nothing: the outcome is UNCERTAIN
 anything else, time-outs included                       nothing: the outcome is UNCERTAIN
 ======================================================  ============================================
 
-A plain function is trusted to mean what it raises: its exceptions are failures, not UNCERTAIN,
-unless it raises ``OutcomeUnknownError``, or has not ended when its time is over. Work that is free
-to repeat needs no proof. httpx classes are told by name, so that nothing here imports it and its
-successors are understood too.
+"An HTTP answer" is the ``response.status_code`` of the ``HTTPStatusError`` of httpx, or of the
+``HTTPError`` of requests, that a client lets through. The meaning of the codes is that of RFC 9110;
+409 and 425 prove nothing, because they may speak of an earlier request with the same key.
+
+What a plain function raises is a failure, not UNCERTAIN, unless it raises ``OutcomeUnknownError``,
+or has not ended when its time is over. It is not repeated by itself unless it raises
+``NotAcceptedError``: a function may send several requests, and a connection that was refused may
+have been its second. Work that is free to repeat needs no proof. Foreign classes are told by name,
+so that nothing here imports them and the successors of httpx are understood too.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
+from typing import Any
 
 import attrs
 
 from batchkit import _errors as errors
 from batchkit._io import CallTimeoutError
 from batchkit._jobs import ErrorKind, JobError
+from batchkit._retry import parse_retry_after
 
 _NOT_SENT_BY_NAME = frozenset(
     {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"}
 )
 _NETWORK_BY_NAME = frozenset({"TransportError", "TimeoutException", "ClientConnectionError"})
 _HTTP_PACKAGES = ("httpx", "httpcore", "aiohttp")
+_STATUS_BY_NAME = frozenset({"HTTPStatusError", "HTTPError"})
+_STATUS_PACKAGES = ("httpx", "requests")
+
+_REFUSED = frozenset({400, 404, 405, 406, 410, 411, 413, 414, 415, 422})
+_FORBIDDEN = frozenset({401, 402, 403})
+_TOO_MANY = 429
 
 _KINDS: tuple[tuple[type[BaseException], ErrorKind], ...] = (
     (errors.RateLimitedError, ErrorKind.RATE_LIMIT),
@@ -51,6 +72,7 @@ _KINDS: tuple[tuple[type[BaseException], ErrorKind], ...] = (
 class Proof(enum.Enum):
     """What is known about a submission that did not return normally."""
 
+    NOT_SENT = enum.auto()
     NOT_ACCEPTED = enum.auto()
     REJECTED = enum.auto()
     NOTHING = enum.auto()
@@ -65,21 +87,93 @@ class Verdict:
     retry_after: float | None = None
 
 
-def judge(exc: Exception, *, is_function: bool = False) -> Verdict:
+def judge(
+    exc: Exception, *, is_function: bool = False, not_accepted: Collection[int] = (), now: float = 0
+) -> Verdict:
     """Reads a failed submission by the table above.
 
     Args:
         exc: what the call raised.
         is_function: the client is a plain function that may cost money.
+        not_accepted: HTTP status codes that prove it at this provider.
+        now: UTC seconds, to turn a date in ``Retry-After`` into a wait.
     """
-    retry_after = exc.retry_after if isinstance(exc, errors.ClientError) else None
-    proof, error = _proof(exc), describe(exc)
     ended = not isinstance(exc, (CallTimeoutError, errors.OutcomeUnknownError))
-    if is_function and proof is Proof.NOTHING and ended:
+    if is_function and ended and not _is_proof(exc):
         # It raised, so it has failed; but what it may have paid for is not paid for again.
+        error = describe(exc)
         final = attrs.evolve(error, retryable=False, remedy=error.remedy and _PERHAPS_BILLED)
-        return Verdict(Proof.REJECTED, final, retry_after)
-    return Verdict(proof, error, retry_after)
+        return Verdict(Proof.REJECTED, final)
+    exc = _submission(exc, not_accepted, now)
+    retry_after = exc.retry_after if isinstance(exc, errors.ClientError) else None
+    return Verdict(_proof(exc), describe(exc), retry_after)
+
+
+def _is_proof(exc: Exception) -> bool:
+    return isinstance(exc, errors.ClientError) and _proof(exc) is not Proof.NOTHING
+
+
+def judge_free(exc: Exception, now: float) -> Verdict:
+    """Reads a failure of what costs nothing to repeat: nothing has to be proved.
+
+    Args:
+        exc: what the call raised.
+        now: UTC seconds.
+    """
+    exc = understood(exc, now)
+    error = describe(exc)
+    if error.kind is ErrorKind.UNCERTAIN:
+        error = attrs.evolve(error, kind=ErrorKind.PROVIDER, retryable=True, remedy=None)
+    retry_after = exc.retry_after if isinstance(exc, errors.ClientError) else None
+    return Verdict(Proof.NOT_SENT if _never_sent(exc) else Proof.NOT_ACCEPTED, error, retry_after)
+
+
+def understood(exc: Exception, now: float) -> Exception:
+    """What a free call raised, with the HTTP answer in it as the error of ours that it means."""
+    answer = _answer(exc, now)
+    if answer is None:
+        return exc
+    status, given = answer
+    if status in (404, 410):
+        return errors.NotFoundError(**given)
+    if status == _TOO_MANY:
+        return errors.RateLimitedError(**given)
+    if status in _FORBIDDEN:
+        return errors.AuthenticationError(**given)
+    if status in _REFUSED:
+        return errors.RejectedError(**given)
+    return errors.ClientError(**given, retryable=True)
+
+
+def _submission(exc: Exception, not_accepted: Collection[int], now: float) -> Exception:
+    """What a submission raised, with the HTTP answer in it as the error that it proves."""
+    answer = _answer(exc, now)
+    if answer is None:
+        return exc
+    status, given = answer
+    if status in not_accepted and status != _TOO_MANY:
+        return errors.NotAcceptedError(**given)
+    if status in _REFUSED:
+        return errors.RejectedError(**given)
+    if status == _TOO_MANY or status in _FORBIDDEN:
+        return understood(exc, now)
+    return errors.OutcomeUnknownError(**given)
+
+
+def _answer(exc: Exception, now: float) -> tuple[int, dict[str, Any]] | None:
+    """The status of the HTTP answer in a foreign exception, and what our error is made of."""
+    for cls in type(exc).__mro__:
+        if cls.__name__ in _STATUS_BY_NAME and cls.__module__.startswith(_STATUS_PACKAGES):
+            break
+    else:
+        return None
+    response: Any = getattr(exc, "response", None)
+    if response is None:
+        return None
+    status: int = response.status_code
+    # Not the text of the exception: it holds the whole address.
+    message, after = f"the provider answers {status}", parse_retry_after(response.headers, now)
+    return status, {"message": message, "code": str(status), "retry_after": after}
 
 
 def _proof(exc: Exception) -> Proof:
@@ -87,7 +181,7 @@ def _proof(exc: Exception) -> Proof:
         return Proof.NOT_ACCEPTED
     if isinstance(exc, (errors.RejectedError, errors.AuthenticationError)):
         return Proof.REJECTED
-    return Proof.NOT_ACCEPTED if _never_sent(exc) else Proof.NOTHING
+    return Proof.NOT_SENT if _never_sent(exc) else Proof.NOTHING
 
 
 def _never_sent(exc: Exception) -> bool:

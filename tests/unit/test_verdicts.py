@@ -22,7 +22,8 @@ from batchkit import (
 from batchkit._io import CallTimeoutError
 from batchkit._verdicts import Proof, deadline_error, describe, judge, uncertain_error
 
-NOT_ACCEPTED, REJECTED, NOTHING = Proof.NOT_ACCEPTED, Proof.REJECTED, Proof.NOTHING
+NOT_SENT, NOT_ACCEPTED = Proof.NOT_SENT, Proof.NOT_ACCEPTED
+REJECTED, NOTHING = Proof.REJECTED, Proof.NOTHING
 
 SAID: dict[type[ClientError], tuple[Proof, ErrorKind]] = {
     NotAcceptedError: (NOT_ACCEPTED, ErrorKind.NETWORK),
@@ -64,8 +65,8 @@ class ForeignError(Exception):
 
 
 PLAIN: list[tuple[Exception, Proof, ErrorKind]] = [
-    (ConnectionRefusedError("refused"), NOT_ACCEPTED, ErrorKind.NETWORK),
-    (socket.gaierror("no such host"), NOT_ACCEPTED, ErrorKind.NETWORK),
+    (ConnectionRefusedError("refused"), NOT_SENT, ErrorKind.NETWORK),
+    (socket.gaierror("no such host"), NOT_SENT, ErrorKind.NETWORK),
     (ConnectionResetError("reset"), NOTHING, ErrorKind.NETWORK),
     (BrokenPipeError("pipe"), NOTHING, ErrorKind.NETWORK),
     (TimeoutError("slow"), NOTHING, ErrorKind.TIMEOUT),
@@ -90,17 +91,17 @@ TRANSPORT = sorted(family(httpx.TransportError, "httpx"), key=lambda cls: cls.__
 @pytest.mark.parametrize("cls", TRANSPORT)
 def test_every_transport_error_of_httpx(cls: type[Exception]) -> None:
     verdict = judge(cls("x"))
-    expected = NOT_ACCEPTED if cls.__name__ in NEVER_SENT else NOTHING
+    expected = NOT_SENT if cls.__name__ in NEVER_SENT else NOTHING
     assert verdict.proof is expected
     assert verdict.error.kind is ErrorKind.NETWORK
     assert verdict.error.retryable
 
 
 def test_the_ones_that_matter_most() -> None:
-    assert judge(httpx.ConnectError("x")).proof is NOT_ACCEPTED
+    assert judge(httpx.ConnectError("x")).proof is NOT_SENT
     assert judge(httpx.ReadTimeout("x")).proof is NOTHING
     assert judge(httpx.WriteError("x")).proof is NOTHING
-    assert judge(httpx.InvalidURL("x")).proof is NOT_ACCEPTED
+    assert judge(httpx.InvalidURL("x")).proof is NOT_SENT
     assert judge(httpx.DecodingError("x")).proof is NOTHING
 
 
@@ -119,6 +120,13 @@ def test_a_plain_function_that_has_not_ended_proves_nothing() -> None:
     assert judge(KeyError("id"), is_function=True).proof is REJECTED
 
 
+def test_a_refused_connection_may_have_been_the_second_request_of_a_function() -> None:
+    for exc in (ConnectionRefusedError("x"), httpx.ConnectError("x"), socket.gaierror("x")):
+        verdict = judge(exc, is_function=True)
+        assert (verdict.proof, verdict.error.retryable) == (REJECTED, False)
+        assert "billed" in (verdict.error.remedy or "")
+
+
 class ConnectError(Exception):
     """Of another package than an HTTP one: its name proves nothing."""
 
@@ -131,7 +139,7 @@ def test_a_class_derived_from_one_of_httpx() -> None:
     class Mine(httpx.ConnectTimeout):
         pass
 
-    assert judge(Mine("x")).proof is NOT_ACCEPTED
+    assert judge(Mine("x")).proof is NOT_SENT
 
 
 def test_messages() -> None:

@@ -49,6 +49,8 @@ class Capabilities:
         cancel: what ``cancel`` can end: nothing, queued jobs, or running ones too.
         idempotency: what the provider does with a submit key that it has seen: ``"replay"``
             returns the first answer, so that submitting again is safe; ``"none"`` ignores it.
+        not_accepted: HTTP status codes with which the provider, as it documents, answers a
+            submission that it did not accept, such as 503.
         min_poll_seconds: never poll one job more often.
         local: the work is done on this machine; people see one status, Processing.
         inline: its methods return at once and may run on the scheduler's own thread.
@@ -59,6 +61,7 @@ class Capabilities:
     sync_result: bool = False
     cancel: Literal["none", "queued", "running"] = "none"
     idempotency: Literal["none", "replay"] = "none"
+    not_accepted: frozenset[int] = attrs.field(default=frozenset(), converter=frozenset)
     min_poll_seconds: float = 0.0
     local: bool = False
     inline: bool = False
