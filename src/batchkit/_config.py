@@ -81,6 +81,8 @@ class BatchConfig:
         formats: how transcripts are written: any of txt, srt, vtt, json.
         stop_on_error: end the run at the first failed job.
         on_uncertain: what becomes of a submission that nobody can vouch for.
+        max_double_cost: most that repeats of uncertain submissions may cost in all, in the
+            provider's currency; it needs a client with ``estimate``. ``None`` sets no limit.
         max_prompt_length: characters; longer prompts are refused.
     """
 
@@ -105,6 +107,9 @@ class BatchConfig:
     stop_on_error: bool = False
     on_uncertain: OnUncertain = attrs.field(
         default="hold", validator=_one_of("hold", "resubmit", "fail")
+    )
+    max_double_cost: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_at_least(0))
     )
     max_prompt_length: int = attrs.field(default=20_000, validator=_at_least(1))
 

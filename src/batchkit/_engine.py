@@ -20,6 +20,7 @@ from batchkit._codec import plain_handle
 from batchkit._config import Control
 from batchkit._context import WorkCanceledError, progress_sink
 from batchkit._dispatch import AT_FIRST_ERROR, CONTROL_INTERVAL
+from batchkit._doubles import Doubles
 from batchkit._engine_io import FlowIO, Uncancellable
 from batchkit._errors import StorageError
 from batchkit._events import JobSubmitted
@@ -61,6 +62,7 @@ class Engine(FlowIO):
     def __attrs_post_init__(self) -> None:
         self.scheduler = Scheduler(self._flow_ended)
         self.guard = Uncancellable(self.scheduler)
+        self.doubles = Doubles(self.storage, self.dispatcher.batch.id, self.config.max_double_cost)
 
     # -- the wheel ---------------------------------------------------------------------------
 

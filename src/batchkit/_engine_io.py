@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Final
@@ -15,11 +15,12 @@ from batchkit._codec import plain_error, plain_handle
 from batchkit._config import BatchConfig, Control
 from batchkit._context import WorkCanceledError
 from batchkit._dispatch import Dispatcher
+from batchkit._doubles import Doubles
 from batchkit._errors import NotAcceptedError
 from batchkit._events import Event, JobProgress, JobSubmitted
 from batchkit._io import CallTimeoutError, FencedError, Lane, Park
 from batchkit._jobs import ErrorKind, Handle, Job, JobError, submit_key
-from batchkit._results import JobResult
+from batchkit._results import EMPTY, JobResult
 from batchkit._scheduler import Scheduler, Task
 from batchkit.artifacts.base import ArtifactStore
 from batchkit.clients.base import BoundClient, Method
@@ -65,6 +66,7 @@ class FlowIO:
         waiting: their flows, in the same order.
         overdue: submissions that missed their time-out, and may still answer.
         overdue_until: when the last of them is given up, in monotonic seconds.
+        doubles: repeats of submissions that may have been accepted.
     """
 
     client: BoundClient
@@ -85,6 +87,7 @@ class FlowIO:
     waiting: list[Task] = attrs.field(factory=list)
     overdue: set[Call] = attrs.field(factory=set)
     overdue_until: float = 0.0
+    doubles: Doubles = attrs.field(init=False)
     scheduler: Scheduler = attrs.field(init=False)
     guard: Uncancellable = attrs.field(init=False)
 
@@ -103,7 +106,12 @@ class FlowIO:
         return submit_key(self.dispatcher.batch.uid, job.index, attempt)
 
     async def save(
-        self, job: Job, *told: type[Event], power_safe: bool = False, result: bool = False
+        self,
+        job: Job,
+        *told: type[Event],
+        power_safe: bool = False,
+        result: bool = False,
+        facts: Mapping[str, Any] = EMPTY,
     ) -> Job:
         task = self.scheduler.current
         assert task is not None
@@ -113,6 +121,8 @@ class FlowIO:
             Entry(cls.kind, now, job.id, job.attempt, None if plain else _facts(cls, job))
             for cls in told
         ]
+        if facts:
+            entries[0] = entries[0]._replace(data={**(entries[0].data or EMPTY), **facts})
         self.group.append(Change(job, task.job, entries, power_safe, result, told))
         self.waiting.append(task)
         task.job = job
@@ -210,6 +220,9 @@ class FlowIO:
             write = Method(self.artifacts.write)
             collected += await self.call(write, job, output, data, lane="collect")
         return job.evolve(result=attrs.evolve(job.result, artifacts=tuple(collected)))
+
+    def may_pay_twice(self, risk: float | None) -> bool:
+        return self.doubles.allow(risk)
 
     def pause_batch(self, reason: str) -> None:
         log.warning("the batch is paused: %s", reason)

@@ -123,6 +123,17 @@ class JobRetrying(JobEvent):
 
 
 @attrs.frozen(kw_only=True)
+class JobResubmitted(JobEvent):
+    """An uncertain submission will be repeated, as ``on_uncertain="resubmit"`` allows.
+
+    It may be billed twice; ``data["risk"]`` is what that costs at most, ``None`` when the client
+    cannot tell.
+    """
+
+    kind: ClassVar[str] = "resubmitted"
+
+
+@attrs.frozen(kw_only=True)
 class JobCollecting(JobEvent):
     """Finished and paid; the result is being fetched."""
 

@@ -27,6 +27,7 @@ from batchkit._events import (
     JobCanceled,
     JobCompleted,
     JobFailed,
+    JobResubmitted,
     JobRetrying,
     JobSubmitted,
     JobSubmitting,
@@ -271,12 +272,27 @@ async def _decide(io: IO, job: Job) -> Job:
     choice = io.config.on_uncertain
     error = job.error or uncertain_error(None)
     if choice == "resubmit" and job.retries < io.config.retry_policy.max_retries:
-        return await retry_or_fail(io, job, _again(job))
+        risk = await _risk(io, job)
+        if io.may_pay_twice(risk):
+            told = {"risk": risk}
+            return await retry_or_fail(io, job, _again(job), told=JobResubmitted, facts=told)
     if choice == "fail":
         return await end(io, job, _S.FAILED, JobFailed, error)
     if job.status is _S.UNCERTAIN:
         return job
     return await io.save(job.to(_S.UNCERTAIN, error=error), JobUncertain, power_safe=True)
+
+
+async def _risk(io: IO, job: Job) -> float | None:
+    """What it costs at most if both submissions are billed."""
+    if io.client.estimate is None:
+        return None
+    try:
+        risk = await io.call(io.client.estimate, job, timeout=io.config.request_timeout)
+        return None if risk is None else float(risk)
+    except Exception as exc:  # noqa: BLE001 - an unknown cost is a known answer
+        log.warning("job %d: its cost is unknown: %s", job.id, describe(exc).message)
+        return None
 
 
 _STEPS: Mapping[JobStatus, Callable[[IO, Job], Awaitable[Job]]] = {

@@ -9,7 +9,7 @@ thread, no task and no timer.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -18,7 +18,7 @@ import attrs
 from batchkit._config import BatchConfig
 from batchkit._events import Event
 from batchkit._jobs import Handle, Job, JobError
-from batchkit._results import JobResult
+from batchkit._results import EMPTY, JobResult
 from batchkit.clients.base import BoundClient, Method
 
 T = TypeVar("T")
@@ -86,7 +86,12 @@ class IO(Protocol):
         ...
 
     async def save(
-        self, job: Job, *told: type[Event], power_safe: bool = False, result: bool = False
+        self,
+        job: Job,
+        *told: type[Event],
+        power_safe: bool = False,
+        result: bool = False,
+        facts: Mapping[str, Any] = EMPTY,
     ) -> Job:
         """Stores *job* and the events that it makes true; returns when they are safe.
 
@@ -95,6 +100,7 @@ class IO(Protocol):
             told: the events, in order.
             power_safe: must survive the loss of power, not only of the process.
             result: ``job.result`` is new and has to be written.
+            facts: JSON values to keep with the first event.
 
         Raises:
             FencedError: the job is no longer ours.
@@ -157,6 +163,14 @@ class IO(Protocol):
 
     async def collect(self, job: Job) -> Job:
         """Brings the job's outputs to disk; returns it with its artifacts."""
+        ...
+
+    def may_pay_twice(self, risk: float | None) -> bool:
+        """Whether a submission that may be billed already may be repeated; if so, counts it.
+
+        Args:
+            risk: what that costs at most; ``None`` when nobody knows.
+        """
         ...
 
     def pause_batch(self, reason: str) -> None:

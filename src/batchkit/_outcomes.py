@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from batchkit._events import Event, JobCollecting, JobCompleted, JobFailed, JobRetrying
 from batchkit._io import IO
 from batchkit._jobs import Job, JobError, JobStatus
-from batchkit._results import JobResult
+from batchkit._results import EMPTY, JobResult
 from batchkit.clients.base import Finished
 
 _S = JobStatus
@@ -25,7 +28,15 @@ async def finished(io: IO, job: Job, done: Finished, cost: float | None) -> Job:
     )
 
 
-async def retry_or_fail(io: IO, job: Job, error: JobError, retry_after: float | None = None) -> Job:
+async def retry_or_fail(
+    io: IO,
+    job: Job,
+    error: JobError,
+    retry_after: float | None = None,
+    *,
+    told: type[Event] = JobRetrying,
+    facts: Mapping[str, Any] = EMPTY,
+) -> Job:
     policy = io.config.retry_policy
     wait = policy.delay(error, job.retries, io.uniform, retry_after)
     over = job.status is not _S.PENDING and io.now() >= (job.deadline or float("inf"))
@@ -33,8 +44,8 @@ async def retry_or_fail(io: IO, job: Job, error: JobError, retry_after: float | 
         return await end(io, job, _S.FAILED, JobFailed, error)
     again = {"retries": job.retries + 1, "not_before": io.now() + wait, "error": error}
     if job.status is _S.PENDING:
-        return await io.save(job.evolve(**again), JobRetrying)
-    return await io.save(job.to(_S.PENDING, handle=None, **again), JobRetrying)
+        return await io.save(job.evolve(**again), told, facts=facts)
+    return await io.save(job.to(_S.PENDING, handle=None, **again), told, facts=facts)
 
 
 async def end(

@@ -15,6 +15,8 @@ fetch      ``fetch(job, output) -> bytes | Iterable[bytes] | Path``: brings one 
 cancel     ``cancel(handle) -> bool``: ``True`` when the provider confirms the end.
 find       ``find(job, submit_key) -> Handle | None``: looks a submission up; ``None`` proves that
            it was not accepted.
+estimate   ``estimate(job) -> float | None``: what a submission costs at most, in the provider's
+           currency; ``None`` is unknown, not zero. Free.
 check      ``check(request) -> None``: raises ``UsageError`` for what cannot work; before anything
            is paid.
 close      called when the client was made by a factory.
@@ -208,6 +210,7 @@ class BoundClient:
     fetch: Method | None = None
     cancel: Method | None = None
     find: Method | None = None
+    estimate: Method | None = None
     check: Method | None = None
     is_function: bool = False
     closers: tuple[Method, ...] = ()

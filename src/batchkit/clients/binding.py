@@ -123,6 +123,7 @@ def _bind_object(client: object, closers: tuple[Method, ...] = ()) -> BoundClien
         fetch=_method(client, "fetch"),
         cancel=_method(client, "cancel"),
         find=_method(client, "find"),
+        estimate=_method(client, "estimate"),
         check=_method(client, "check"),
         closers=closers,
     )

@@ -9,6 +9,7 @@ from batchkit._events import (
     EVENT_KINDS,
     Event,
     JobEvent,
+    JobResubmitted,
     JobRetrying,
     JobSubmitted,
     JobSubmitting,
@@ -35,10 +36,14 @@ def attempts_from(entries: Iterable[Entry], uid: str, index: int) -> list[Attemp
     return [_attempt(number, lines, uid, index) for number, lines in sorted(grouped.items())]
 
 
+#: What an event that belongs to the next attempt says of the last one.
+_OUTCOMES = {JobRetrying.kind: "failed", JobResubmitted.kind: "uncertain"}
+
+
 def _attempt(number: int, lines: list[Entry], uid: str, index: int) -> Attempt:
     last = lines[-1]
     ended = last.kind not in (JobSubmitting.kind, JobSubmitted.kind)
-    outcome = "failed" if last.kind == JobRetrying.kind else last.kind
+    outcome = _OUTCOMES.get(last.kind, last.kind)
     return Attempt(
         number=number,
         submit_key=submit_key(uid, index, number),
