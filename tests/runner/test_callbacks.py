@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
-from typing import Any
 
 import anyio
 import pytest
@@ -30,35 +28,11 @@ from batchkit import (
     report_progress,
 )
 from batchkit import _bus as bus_module
-from batchkit._bus import Bus, Subscription
-from batchkit._requests import GenerateVideo
+from batchkit._bus import Subscription
 from batchkit.testing import FakeClient, FakeProvider
+from waiting_kit import until
 
 MakeRunner = Callable[..., BatchRunner]
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    moment, end = threading.Event(), time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to pass"
-        moment.wait(0.002)
-
-
-def a_job(number: int = 1, status: JobStatus = JobStatus.PENDING, **fields: Any) -> Job:
-    request = GenerateVideo(prompt="a")
-    return Job(
-        id=number,
-        batch_id=1,
-        index=number,
-        identity="x",
-        request=request,
-        status=status,
-        **fields,
-    )
-
-
-def progress(number: int, fraction: float) -> JobProgress:
-    return JobProgress(at=0.0, batch_id=1, job=a_job(number, progress=fraction))
 
 
 @pytest.fixture
@@ -221,46 +195,6 @@ def test_a_callback_that_exits_silences_nobody(make_runner: MakeRunner) -> None:
     assert summary.callback_errors == 1
 
 
-def test_progress_is_coalesced_while_a_callback_is_slow() -> None:
-    bus, entered, leave = Bus(), threading.Event(), threading.Event()
-    heard: list[tuple[int, float | None]] = []
-
-    def slow(event: JobProgress) -> None:
-        heard.append((event.job.id, event.job.progress))
-        entered.set()
-        assert leave.wait(10)
-
-    bus.subscribe(Subscription((JobProgress,), slow))
-    bus.tell(progress(1, 0.1))
-    assert entered.wait(10)
-    for fraction in (0.2, 0.3, 0.4):
-        bus.tell(progress(1, fraction))
-        bus.tell(progress(2, fraction))
-    leave.set()
-    bus.drain()
-    bus.close()
-
-    assert heard == [(1, 0.1), (1, 0.4), (2, 0.4)]
-
-
-def test_state_events_are_never_coalesced() -> None:
-    bus, leave = Bus(), threading.Event()
-    heard: list[int] = []
-
-    def slow(event: Event) -> None:
-        assert leave.wait(10)
-        heard.append(event.seq)
-
-    bus.subscribe(Subscription((Event,), slow))
-    for seq in range(1, 51):
-        bus.tell(JobSubmitted(seq=seq, at=0.0, batch_id=1, job=a_job()))
-    leave.set()
-    bus.drain()
-    bus.close()
-
-    assert heard == list(range(1, 51))
-
-
 def test_progress_of_local_work_reaches_callbacks(make_runner: MakeRunner) -> None:
     heard: list[float | None] = []
 
@@ -299,30 +233,6 @@ def test_waiting_for_the_run_inside_a_callback_is_refused(make_runner: MakeRunne
 
     assert handles[0].result(20).ok
     assert "inside a callback" in str(raised[0])
-
-
-def test_a_subscription_can_be_taken_back() -> None:
-    bus, heard = Bus(), list[Event]()
-    remove = bus.subscribe(Subscription((JobSubmitted,), heard.append))
-    assert bus.listens(JobSubmitted)
-
-    remove()
-    remove()
-
-    assert not bus.listens(JobSubmitted)
-
-
-def test_a_subscription_to_one_job_can_be_taken_back_too() -> None:
-    bus, heard = Bus(), list[Job]()
-    remove = bus.subscribe(Subscription((JobCompleted,), heard.append, job_id=1))
-
-    remove()
-    done = a_job(1, JobStatus.COMPLETED)
-    bus.tell(JobCompleted(at=0.0, batch_id=1, job=done))
-    bus.drain()
-    bus.close()
-
-    assert heard == []
 
 
 def test_on_done_is_called_however_fast_the_job_is(make_runner: MakeRunner) -> None:
@@ -371,38 +281,6 @@ def test_callbacks_are_heard_again_after_close(make_runner: MakeRunner) -> None:
     runner.close()
 
     assert heard == ["a", "b"]
-
-
-def test_waiting_for_callbacks_inside_a_callback_does_not_wait_for_itself() -> None:
-    bus, times = Bus(), list[float]()
-
-    def waits(event: Event) -> None:
-        begin = time.monotonic()
-        bus.drain()
-        times.append(time.monotonic() - begin)
-
-    bus.subscribe(Subscription((Event,), waits))
-    bus.tell(JobSubmitted(at=0.0, batch_id=1, job=a_job()))
-    bus.drain()
-    bus.close()
-
-    assert times[0] < 5
-
-
-def test_taking_one_subscription_back_leaves_those_of_other_jobs() -> None:
-    bus, heard = Bus(), list[Job]()
-    keep = Subscription((JobCompleted,), heard.append, job_id=2)
-    remove = bus.subscribe(Subscription((JobCompleted,), heard.append, job_id=1))
-    bus.subscribe(keep)
-
-    remove()
-    for number in (1, 2):
-        done = a_job(number, JobStatus.COMPLETED)
-        bus.tell(JobCompleted(at=0.0, batch_id=1, job=done))
-    bus.drain()
-    bus.close()
-
-    assert [job.id for job in heard] == [2]
 
 
 def test_a_job_added_by_the_last_callback_as_it_ends_is_run(make_runner: MakeRunner) -> None:
