@@ -17,6 +17,7 @@ CORE = {
     "_errors",
     "_jobs",
     "_events",
+    "_redaction",
     "_retry",
     "_polling",
     "_limits",

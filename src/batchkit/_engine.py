@@ -26,6 +26,7 @@ from batchkit._errors import StorageError
 from batchkit._events import JobSubmitted
 from batchkit._io import CrashError, FencedError
 from batchkit._jobs import IN_FLIGHT, Job, JobStatus
+from batchkit._redaction import ours
 from batchkit._scheduler import Scheduler, Task
 from batchkit.clients.base import Accepted, Finished, Method
 from batchkit.storage._journal import make_event
@@ -156,6 +157,7 @@ class Engine(FlowIO):
         task = self.scheduler.start(flow, job.id, job)
         self.dispatcher.active += 1
         task.context.run(progress_sink.set, _Sink(self, job.id))
+        task.context.run(ours.set, True)
 
     def _flow_ended(self, task: Task, error: BaseException | None) -> None:
         if task.key < 0:

@@ -20,6 +20,7 @@ from batchkit._errors import NotAcceptedError
 from batchkit._events import Event, JobProgress, JobSubmitted
 from batchkit._io import CallTimeoutError, FencedError, Lane, Park
 from batchkit._jobs import ErrorKind, Handle, Job, JobError, submit_key
+from batchkit._redaction import scrub
 from batchkit._results import EMPTY, JobResult
 from batchkit._scheduler import Scheduler, Task
 from batchkit.artifacts.base import ArtifactStore
@@ -225,6 +226,7 @@ class FlowIO:
         return self.doubles.allow(risk)
 
     def pause_batch(self, reason: str) -> None:
+        reason = scrub(reason)
         log.warning("the batch is paused: %s", reason)
         self.dispatcher.pause(reason)
 

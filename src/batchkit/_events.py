@@ -31,7 +31,7 @@ class Event:
     seq: int = 0
     at: float
     batch_id: int
-    data: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
+    data: Mapping[str, Any] = attrs.field(factory=dict, hash=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)

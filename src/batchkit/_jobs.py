@@ -10,6 +10,7 @@ import attrs
 
 from batchkit._errors import InvalidTransitionError
 from batchkit._i18n import text
+from batchkit._redaction import scrub
 from batchkit._requests import Request
 from batchkit._results import EMPTY, JobResult
 
@@ -96,15 +97,15 @@ class JobError:
 
     Attributes:
         kind: the class of fault.
-        message: for people, without secrets.
+        message: for people; secrets in it are masked.
         code: the provider's own word.
         remedy: what a person can do.
         retryable: whether a new attempt may succeed.
     """
 
     kind: ErrorKind
-    message: str
-    code: str | None = None
+    message: str = attrs.field(converter=scrub)
+    code: str | None = attrs.field(default=None, converter=attrs.converters.optional(scrub))
     remedy: str | None = None
     retryable: bool = False
 

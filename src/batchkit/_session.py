@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from batchkit._events import BatchFinished, BatchStarted, Event
 from batchkit._io import CrashError
 from batchkit._jobs import IN_FLIGHT, JobStatus
 from batchkit._limits import Pacer
+from batchkit._redaction import hush_http_logs, remember, secrets_in
 from batchkit.clients.base import BoundClient
 from batchkit.clients.binding import bind_client, close_client
 from batchkit.storage._journal import make_event
@@ -65,6 +67,8 @@ class Session:
             raise UsageError("this runner has no client: pass one to BatchRunner(client, ...)")
         if self._limit is not None and self._limit < 0:
             raise UsageError(f"limit is {self._limit}: give a number that is 0 or more")
+        hush_http_logs()
+        remember(secrets_in(os.environ))
         batch_id = runner.batch.id
         epoch = runner.storage.acquire(batch_id)
         client: BoundClient | None = None

@@ -6,7 +6,7 @@ import functools
 import importlib
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -14,6 +14,7 @@ from anyio.from_thread import start_blocking_portal
 
 from batchkit._errors import UsageError
 from batchkit._jobs import Job
+from batchkit._redaction import remember, secrets_in
 from batchkit._requests import Request
 from batchkit._results import Output, Transcript
 from batchkit.clients.base import Accepted, BoundClient, Capabilities, Finished, Method
@@ -96,6 +97,7 @@ def _is_async(function: object) -> bool:
 
 
 def _bind_object(client: object, closers: tuple[Method, ...] = ()) -> BoundClient:
+    remember(_secrets_of(client))
     submit = getattr(client, "submit", None)
     if not callable(submit):
         raise UsageError(
@@ -127,6 +129,18 @@ def _bind_object(client: object, closers: tuple[Method, ...] = ()) -> BoundClien
         check=_method(client, "check"),
         closers=closers,
     )
+
+
+def _secrets_of(client: object) -> Iterator[str]:
+    """What must never be shown: the client's own keys, and the headers of its HTTP client."""
+    fields: Mapping[str, Any] = getattr(client, "__dict__", {})
+    yield from secrets_in(fields)
+    yield from (v for k, v in fields.items() if k.strip("_") == "key" and isinstance(v, str))
+    for value in fields.values():
+        headers = getattr(value, "headers", None)
+        if isinstance(headers, Mapping):
+            for header in secrets_in(headers):
+                yield from header.split()
 
 
 def _method(client: object, name: str) -> Method | None:
