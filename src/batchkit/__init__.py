@@ -10,6 +10,7 @@ import logging as _logging
 from batchkit._adding import Added
 from batchkit._config import Batch, BatchConfig, Control
 from batchkit._context import WorkCanceledError, report_progress
+from batchkit._doubt import Doubt
 from batchkit._errors import (
     AuthenticationError,
     BatchBusyError,
@@ -114,6 +115,7 @@ __all__ = [
     "ClientError",
     "ClientMismatchError",
     "Control",
+    "Doubt",
     "ErrorKind",
     "Event",
     "EVENT_KINDS",

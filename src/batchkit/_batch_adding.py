@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from batchkit._adding import Added, Adder
-from batchkit._batch_view import BatchView
+from batchkit._batch_steering import BatchSteering
 from batchkit._bus import Bus, Subscription
 from batchkit._calls import Clock
 from batchkit._config import Batch, BatchConfig
@@ -23,7 +23,7 @@ from batchkit.sources import find_media, read_prompts, read_text
 from batchkit.storage import Storage
 
 
-class BatchAdding(BatchView):
+class BatchAdding(BatchSteering):
     """A batch that jobs can be added to."""
 
     def __init__(

@@ -1,49 +1,29 @@
-"""Everything that can be asked of, or told to, a stored batch, whether or not it runs here."""
+"""Everything that can be asked of a stored batch, whether or not it runs here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from datetime import timedelta
-from typing import Literal
+from collections.abc import Collection, Iterator, Mapping
 
 from batchkit._calls import Clock
-from batchkit._config import Batch, Control, seconds
-from batchkit._errors import JobNotFoundError, UsageError
-from batchkit._events import (
-    BatchPaused,
-    BatchResumed,
-    BatchStopping,
-    Event,
-    JobCanceled,
-    JobHeld,
-    JobReleased,
-)
+from batchkit._config import Batch, Control
+from batchkit._doubt import Doubt
+from batchkit._errors import JobNotFoundError
+from batchkit._events import Event
 from batchkit._i18n import text
-from batchkit._jobs import (
-    IN_FLIGHT,
-    TERMINAL,
-    Attempt,
-    ErrorKind,
-    Handle,
-    Job,
-    JobStatus,
-)
+from batchkit._jobs import Attempt, Job, JobStatus
 from batchkit.storage._journal import event_class, make_event
 from batchkit.storage.base import Entry, Failures, Storage
 
 _S = JobStatus
 _JOURNAL_PAGE = 500
-#: The reason that a stop leaves in the control record of a paused batch.
-STOPPED_WHILE_PAUSED = "stopped while paused"
 
 
 class BatchView:
-    """A batch in a storage: read it, steer it. Works from any process and any thread."""
+    """A batch in a storage, to be read. Works from any process and any thread."""
 
     def __init__(self, storage: Storage, batch: Batch, clock: Clock) -> None:
         self.storage = storage
         self._batch, self.clock = batch, clock
-        self._on_change: Callable[[], None] = _nothing
 
     @property
     def batch(self) -> Batch:
@@ -82,9 +62,16 @@ class BatchView:
         """Jobs that wait for their turn."""
         return self.jobs(_S.PENDING)
 
-    def uncertain(self) -> Iterator[Job]:
-        """Submissions that nobody can vouch for; they wait for a person."""
-        return self.jobs(_S.UNCERTAIN)
+    def uncertain(self) -> list[Doubt]:
+        """Submissions that nobody can vouch for, by cause: what a person has to decide.
+
+        Each says what to look for at the provider; then :meth:`~batchkit.BatchRunner.resolve`.
+        """
+        causes: dict[str, list[Job]] = {}
+        for job in self.jobs(_S.UNCERTAIN):
+            causes.setdefault(_cause(job), []).append(job)
+        found = [Doubt(cause=cause, jobs=tuple(jobs)) for cause, jobs in causes.items()]
+        return sorted(found, key=lambda doubt: -len(doubt.jobs))
 
     def counts(self) -> Mapping[JobStatus, int]:
         """Jobs by status. While the batch is paused, pending jobs are shown as paused."""
@@ -135,168 +122,6 @@ class BatchView:
             return f"{status.label()}: {job.error.message}{remedy}"
         return status.label()
 
-    # -- steering ----------------------------------------------------------------------------
 
-    def pause(self) -> None:
-        """Stops new submissions; what is in flight is polled and collected. Survives a restart."""
-        self._control(Control.PAUSED, BatchPaused)
-
-    def resume(self) -> None:
-        """Lets submissions go on."""
-        self._control(Control.RUNNING, BatchResumed)
-
-    def stop(self, *, now: bool = False) -> None:
-        """Ends the run, wherever it runs.
-
-        Args:
-            now: leave as soon as the submissions in flight are recorded; otherwise what is in
-                flight is brought to its end first.
-        """
-        # A stop is of the run, a pause is of the batch: the next run finds it paused again.
-        batch = self.batch
-        stopped = batch.control_reason == STOPPED_WHILE_PAUSED
-        paused = batch.control is Control.PAUSED or stopped
-        reason = STOPPED_WHILE_PAUSED if paused else ""
-        self._control(Control.ABORTING if now else Control.DRAINING, BatchStopping, reason)
-
-    def _control(self, control: Control, event: type[Event], reason: str = "") -> None:
-        entry = Entry(event.kind, self.clock.time())
-        self.storage.set_control(self._batch.id, control, reason, entry)
-        self._on_change()
-
-    def hold(self, job: Job | int) -> bool:
-        """Holds one pending job back; whether it was still pending."""
-        return self._steer(job, {_S.PENDING}, _S.PAUSED, JobHeld)
-
-    def release(self, job: Job | int) -> bool:
-        """Lets a held job go; whether it was held."""
-        return self._steer(job, {_S.PAUSED}, _S.PENDING, JobReleased)
-
-    def cancel(self, job: Job | int) -> bool:
-        """Ends one job.
-
-        A job that was not sent is CANCELED at once. One in flight is cancelled at the provider by
-        whoever runs the batch, and becomes CANCELED when the provider confirms it.
-
-        Returns:
-            whether there was anything to cancel.
-        """
-        if self._steer(job, {_S.PENDING, _S.PAUSED, _S.UNCERTAIN}, _S.CANCELED, JobCanceled):
-            return True
-        found = self.job(job)
-        if found.status not in IN_FLIGHT:
-            return False
-        self.storage.request_cancel(found.id, self.clock.time())
-        self._on_change()
-        return True
-
-    def remove(self, job: Job | int) -> bool:
-        """Takes a job that was never submitted off the list; whether it was there.
-
-        Raises:
-            JobNotFoundError: it belongs to another batch.
-        """
-        job_id = job if isinstance(job, int) else job.id
-        if self.storage.get(job_id) is None:
-            return False
-        self.job(job_id)
-        gone = self.storage.remove(job_id)
-        self._on_change()
-        return gone
-
-    def prioritize(self, job: Job | int, priority: int) -> bool:
-        """Gives a pending or held job another priority; higher goes first."""
-        found = self.job(job)
-        if found.status not in (_S.PENDING, _S.PAUSED):
-            return False
-        done = self.storage.steer(found.evolve(priority=priority), found.status, None)
-        self._on_change()
-        return done
-
-    def retry(self, job: Job | int, *, resubmit: bool = False) -> bool:
-        """Takes one failed, expired or cancelled job up again; whether it was one.
-
-        A job that was paid for is not submitted again where that can be helped: one that could not
-        be collected is collected, one that was given up is polled.
-
-        Args:
-            job: the job, or its id.
-            resubmit: submit it again all the same; it may be billed once more.
-        """
-        found = self.job(job)
-        allowed = TERMINAL - {_S.COMPLETED} | ({_S.UNCERTAIN} if resubmit else set())
-        if found.status not in allowed:
-            return False
-        status = _S.PENDING if resubmit else _taken_up(found)
-        error = found.error if status is _S.UNCERTAIN else None
-        fresh = {"error": error, "retries": 0, "completed": None, "deadline": None}
-        fresh |= {"not_before": None, "cancel_requested_at": None}
-        if status is _S.PENDING:
-            fresh["handle"] = None
-        return self._put(found.to(status, **fresh), found.status, JobReleased)
-
-    def resolve(self, job: Job | int, outcome: Handle | Literal["not accepted"]) -> bool:
-        """Says what became of an uncertain submission; whether the job was uncertain.
-
-        Args:
-            job: the job, or its id.
-            outcome: the handle that was found at the provider, or that there is none.
-        """
-        found = self.job(job)
-        if found.status is not _S.UNCERTAIN:
-            return False
-        if isinstance(outcome, Handle):
-            known = found.to(
-                _S.PROCESSING, handle=outcome, error=None, not_before=None, deadline=None
-            )
-        else:
-            known = found.to(_S.PENDING, error=None)
-        return self._put(known, found.status, JobReleased)
-
-    def retry_failed(self) -> int:
-        """Takes every failed and expired job up again; how many there were."""
-        return sum(self.retry(job) for job in list(self.jobs({_S.FAILED, _S.EXPIRED})))
-
-    def _steer(
-        self, job: Job | int, allowed: Collection[JobStatus], status: JobStatus, event: type[Event]
-    ) -> bool:
-        found = self.job(job)
-        if found.status not in allowed:
-            return False
-        completed = self.clock.time() if status in TERMINAL else None
-        return self._put(found.to(status, completed=completed), found.status, event)
-
-    def _put(self, job: Job, was: JobStatus, event: type[Event]) -> bool:
-        entry = Entry(event.kind, self.clock.time(), job.id, job.attempt)
-        done = self.storage.steer(job, was, entry)
-        self._on_change()
-        return done
-
-    def prune(self, older_than: float | timedelta) -> int:
-        """Deletes batches of this storage that ended longer ago than that; how many jobs went.
-
-        Args:
-            older_than: seconds, or a time span. Files on disk stay.
-
-        Raises:
-            UsageError: a negative time.
-        """
-        age = seconds(older_than)
-        if age < 0:
-            raise UsageError("older_than is negative: give an age in seconds")
-        return self.storage.prune(self.clock.time() - age)
-
-
-def _taken_up(job: Job) -> JobStatus:
-    """Where a job that ended without its result goes on: as late as what is known allows."""
-    kind = job.error.kind if job.status is _S.FAILED and job.error is not None else None
-    if job.error is not None and job.error.kind is ErrorKind.UNCERTAIN:
-        return _S.UNCERTAIN
-    if kind is ErrorKind.COLLECT:
-        return _S.COLLECTING
-    given_up = kind in (ErrorKind.DEADLINE, ErrorKind.NOT_FOUND)
-    return _S.PROCESSING if given_up and job.handle is not None else _S.PENDING
-
-
-def _nothing() -> None:
-    """Nobody here needs to know."""
+def _cause(job: Job) -> str:
+    return job.error.code or job.error.message if job.error is not None else ""

@@ -42,6 +42,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "o envio pode ter sido aceito; confira no provedor antes de repetir",
         "the submission may have been accepted; check with the provider before repeating",
     ),
+    "check_uncertain": (
+        "no provedor, procure {0} envio(s) feitos de {1} a {2}; depois use resolve()",
+        "at the provider, look for {0} submission(s) made from {1} to {2}; then call resolve()",
+    ),
     "in_seconds": ("em cerca de {0:.0f} s", "in about {0:.0f} s"),
     "state_ended": ("Terminado", "Ended"),
     "state_running": ("Executando", "Running"),

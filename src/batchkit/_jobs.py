@@ -62,8 +62,8 @@ TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     _S.COMPLETED: frozenset(),
     # Only a person takes these up again.
     _S.FAILED: frozenset({_S.PENDING, _S.PROCESSING, _S.COLLECTING, _S.UNCERTAIN}),
-    _S.EXPIRED: frozenset({_S.PENDING}),
-    _S.CANCELED: frozenset({_S.PENDING, _S.UNCERTAIN}),
+    _S.EXPIRED: frozenset({_S.PENDING, _S.PROCESSING}),
+    _S.CANCELED: frozenset({_S.PENDING, _S.PROCESSING, _S.UNCERTAIN}),
 }
 
 #: Ended; nothing happens to these by itself.

@@ -7,7 +7,7 @@ import os
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from batchkit._batch_view import STOPPED_WHILE_PAUSED
+from batchkit._batch_steering import STOPPED_WHILE_PAUSED
 from batchkit._codec import dump_config
 from batchkit._config import Batch, Control
 from batchkit._dispatch import Dispatcher

@@ -16,7 +16,7 @@ from batchkit import (
     TranscribeVideo,
     UsageError,
 )
-from batchkit._batch_view import BatchView
+from batchkit._batch_steering import BatchSteering
 from batchkit.storage import Entry, MemoryStorage, SQLiteStorage
 from batchkit.testing import FakeClient, FakeProvider
 
@@ -42,7 +42,7 @@ def test_what_waits_and_what_is_uncertain_can_be_listed(make_runner: MakeRunner)
     assert len(list(runner.pending())) == 2
     runner.run()
 
-    assert [job.title for job in runner.uncertain()] == ["a [drop_after]"]
+    assert [job.title for doubt in runner.uncertain() for job in doubt.jobs] == ["a [drop_after]"]
     assert [job.title for job in runner.jobs("failed")] == ["b [reject]"]
     assert "a.db" not in repr(runner)
     assert "1 uncertain" in repr(runner)
@@ -186,7 +186,7 @@ def test_a_batch_can_be_asked_without_a_runner(make_runner: MakeRunner) -> None:
     runner = make_runner(FakeClient(FakeProvider()))
     done, waiting = runner.add("a"), runner.add("b")
     runner.run(limit=1)
-    view = BatchView(runner.storage, runner.batch, runner.clock)
+    view = BatchSteering(runner.storage, runner.batch, runner.clock)
 
     assert view.why(done) == "Concluído"
     assert "ninguém executa" in view.why(waiting)
