@@ -78,9 +78,11 @@ class Bus:
         with self._wake:
             if subscription in self._subscriptions:
                 self._subscriptions.remove(subscription)
-            for found in self._by_job.values():
+            for job_id, found in list(self._by_job.items()):
                 if subscription in found:
                     found.remove(subscription)
+                if not found:
+                    del self._by_job[job_id]
             self._heard.clear()
 
     def listens(self, cls: type[Event]) -> bool:
@@ -89,8 +91,10 @@ class Bus:
             return True
         known = self._heard.get(cls)
         if known is None:
-            known = any(issubclass(cls, s.classes) for s in self._subscriptions)
-            self._heard[cls] = known
+            # Under the lock: a subscription that comes meanwhile must not be forgotten for good.
+            with self._wake:
+                known = any(issubclass(cls, s.classes) for s in self._subscriptions)
+                self._heard[cls] = known
         return known
 
     def tell(self, event: Event) -> None:
@@ -138,11 +142,12 @@ class Bus:
             return event
 
     def _targets(self, event: Event) -> list[Subscription]:
-        targets = [s for s in self._subscriptions if s.wants(event)]
-        if isinstance(event, JobEvent):
-            targets += [s for s in self._by_job.get(event.job.id, ()) if s.wants(event)]
-            if event.job.done and event.kind == event.job.status:
-                self._by_job.pop(event.job.id, None)
+        with self._wake:
+            targets = [s for s in self._subscriptions if s.wants(event)]
+            if isinstance(event, JobEvent):
+                targets += [s for s in self._by_job.get(event.job.id, ()) if s.wants(event)]
+                if event.job.done and event.kind == event.job.status:
+                    self._by_job.pop(event.job.id, None)
         return targets
 
     def _call(self, subscription: Subscription, event: Event) -> None:

@@ -14,7 +14,7 @@ from anyio.from_thread import start_blocking_portal
 
 from batchkit._errors import UsageError
 from batchkit._jobs import Job
-from batchkit._redaction import remember, secrets_in
+from batchkit._redaction import remember, scrub, secrets_in
 from batchkit._requests import Request
 from batchkit._results import Output, Transcript
 from batchkit.clients.base import Accepted, BoundClient, Capabilities, Finished, Method
@@ -56,11 +56,14 @@ def _bind_made(factory: Callable[[], object]) -> BoundClient:
 def close_client(client: BoundClient) -> None:
     """Closes a client that a factory made and that no run has closed."""
     for closer in client.closers:
-        if closer.is_async:
-            with start_blocking_portal() as portal:
-                portal.call(closer.fn)
-        else:
-            closer.fn()
+        try:
+            if closer.is_async:
+                with start_blocking_portal() as portal:
+                    portal.call(closer.fn)
+            else:
+                closer.fn()
+        except Exception as exc:  # noqa: BLE001 - a bad farewell must not hide why it was closed
+            log.warning("closing the client failed: %s", scrub(str(exc)))
 
 
 def _import(path: str) -> object:
