@@ -9,7 +9,7 @@ from batchkit._calls import Clock
 from batchkit._config import Batch, Control
 from batchkit._events import BatchPaused
 from batchkit._jobs import Job, JobStatus
-from batchkit._limits import Pacer
+from batchkit._pacer import Pacer
 from batchkit.storage.base import Entry, Storage
 
 #: Why a run ends under ``stop_on_error``.
@@ -144,17 +144,16 @@ class Dispatcher:
         free = min(self.limit - self.active, self._quota - self.started)
         if free <= 0 or not self.open or not self._maybe_work():
             return ()
-        room = self.pacer.room(self.clock.monotonic(), int(free))
+        room = self.pacer.take(self.clock.monotonic(), int(free))
         if room <= 0:
             return ()
         now = self.clock.time()
         jobs = self.storage.claim(self.batch.id, self.epoch, room, now)
+        self.pacer.give_back(room, room - len(jobs))
         if len(jobs) < room:
             self._exhausted = True
             self._next_due = self.storage.next_due(self.batch.id, now)
-        if jobs:
-            self.pacer.left(self.clock.monotonic(), len(jobs))
-            self.started += len(jobs)
+        self.started += len(jobs)
         return jobs
 
     def _maybe_work(self) -> bool:

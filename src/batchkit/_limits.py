@@ -1,4 +1,4 @@
-"""When the next submission may leave: a rate, a minimum delay, and what a provider asked for."""
+"""How many submissions a provider allows in a time."""
 
 from __future__ import annotations
 
@@ -53,47 +53,3 @@ class RateLimit:
         # Not :g, which would write a month as 2.592e+06.
         plain = f"{self.seconds:.9f}".rstrip("0").rstrip(".")
         return f"{self.count}/{names.get(self.seconds) or f'{plain}s'}"
-
-
-class Pacer:
-    """Says when submissions may leave. It decides; somebody else waits.
-
-    The rate is a sliding window kept exactly: the times of the last *count* departures. Times are
-    monotonic seconds.
-    """
-
-    def __init__(self, rate: RateLimit | None = None, delay: float = 0.0) -> None:
-        self.rate, self.delay = rate, delay
-        self._departures: list[float] = []
-        self._last = -math.inf
-        #: Nobody leaves before that.
-        self.resting_until = -math.inf
-
-    def ready_at(self) -> float:
-        """The earliest time at which one more may leave."""
-        earliest = max(self._last + self.delay, self.resting_until)
-        if self.rate is not None and len(self._departures) >= self.rate.count:
-            earliest = max(earliest, self._departures[-self.rate.count] + self.rate.seconds)
-        return earliest
-
-    def room(self, now: float, wanted: int) -> int:
-        """How many of *wanted* may leave at once."""
-        if self.ready_at() > now:
-            return 0
-        if self.delay > 0:
-            return min(1, wanted)
-        if self.rate is None:
-            return wanted
-        recent = sum(1 for t in self._departures if t > now - self.rate.seconds)
-        return min(wanted, self.rate.count - recent)
-
-    def left(self, now: float, count: int = 1) -> None:
-        """Notes that *count* submissions left."""
-        self._last = now
-        if self.rate is not None:
-            self._departures.extend([now] * count)
-            del self._departures[: -self.rate.count]
-
-    def cool_down(self, until: float) -> None:
-        """Nobody leaves before *until*: one refusal slows everybody who shares the quota."""
-        self.resting_until = max(self.resting_until, until)

@@ -16,7 +16,7 @@ from batchkit._errors import ClientMismatchError, StorageError, UsageError
 from batchkit._events import BatchFinished, BatchStarted, Event
 from batchkit._io import CrashError
 from batchkit._jobs import IN_FLIGHT, JobStatus
-from batchkit._limits import Pacer
+from batchkit._pacer import Pacer, shared_quota
 from batchkit._redaction import hush_http_logs, remember, secrets_in
 from batchkit.clients.base import BoundClient
 from batchkit.clients.binding import bind_client, close_client
@@ -137,7 +137,7 @@ class Session:
             batch,
             epoch,
             runner.clock,
-            Pacer(config.rate_limit, delay),
+            Pacer(config.rate_limit, delay, shared_quota(client.capabilities.quota)),
             capacity=runner.executor.capacity,
             quota=self._limit,
             linger=self._linger,

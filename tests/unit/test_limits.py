@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from batchkit import RateLimit, UsageError
-from batchkit._limits import Pacer
+from batchkit._pacer import Pacer, shared_quota
 
 #: Multiples of an eighth: sums of them are exact.
 STEPS = st.integers(0, 40).map(lambda n: n / 8)
@@ -68,12 +68,11 @@ def departures(pacer: Pacer, turns: list[tuple[float, int]]) -> list[float]:
     now, left = 1000.0, list[float]()
     for passed, wanted in turns:
         now += passed
-        room = pacer.room(now, wanted)
+        ready = pacer.ready_at() <= now
+        room = pacer.take(now, wanted)
         assert 0 <= room <= wanted
-        assert room == 0 or pacer.ready_at() <= now
-        if room:
-            pacer.left(now, room)
-            left += [now] * room
+        assert room == 0 or ready
+        left += [now] * room
     return left
 
 
@@ -98,7 +97,7 @@ def test_nobody_waits_longer_than_the_limit_asks(
     now = max([1000.0, *left])
     assert pacer.ready_at() <= now + seconds
     at = max(now, pacer.ready_at())
-    assert pacer.room(at, 1) == 1
+    assert pacer.take(at, 1) == 1
 
 
 @given(STEPS.filter(bool), TURNS, st.none() | st.integers(1, 4))
@@ -112,8 +111,8 @@ def test_delay_keeps_them_apart(
 
 def test_without_limits_everybody_goes() -> None:
     pacer = Pacer()
-    pacer.left(5.0, 100)
-    assert pacer.room(5.0, 1000) == 1000
+    assert pacer.take(5.0, 100) == 100
+    assert pacer.take(5.0, 1000) == 1000
 
 
 @given(STEPS, STEPS)
@@ -123,4 +122,38 @@ def test_cool_down(first: float, second: float) -> None:
     pacer.cool_down(1000 + second)
     until = 1000 + max(first, second)
     assert pacer.ready_at() == until
-    assert (pacer.room(until - 0.125, 3), pacer.room(until, 3)) == (0, 3)
+    assert (pacer.take(until - 0.125, 3), pacer.take(until, 3)) == (0, 3)
+
+
+def test_what_nobody_used_is_given_back() -> None:
+    pacer = Pacer(RateLimit(3, 10.0))
+    assert pacer.take(1000.0, 3) == 3
+    pacer.give_back(3, 2)
+    assert pacer.take(1000.0, 5) == 2
+    pacer.give_back(2, 0)
+    assert pacer.take(1000.0, 1) == 0
+
+
+def test_a_delay_does_not_count_from_a_departure_that_was_none() -> None:
+    pacer = Pacer(delay=5.0)
+    assert pacer.take(1000.0, 1) == 1
+    assert pacer.take(1006.0, 1) == 1
+    pacer.give_back(1, 1)
+    assert pacer.ready_at() == 1005.0
+
+
+def test_runs_that_use_one_key_share_its_limits() -> None:
+    one, other = (Pacer(RateLimit(2, 10.0), quota=shared_quota("provider:key")) for _ in range(2))
+    assert (one.take(1000.0, 5), other.take(1000.0, 5)) == (2, 0)
+    other.cool_down(1060.0)
+    assert one.ready_at() == 1060.0
+    assert Pacer(RateLimit(2, 10.0), quota=shared_quota("provider:other")).take(1000.0, 5) == 2
+    assert Pacer(RateLimit(2, 10.0), quota=shared_quota("")).take(1000.0, 5) == 2
+
+
+def test_limits_of_different_strictness_look_back_far_enough() -> None:
+    quota = shared_quota("provider:mixed")
+    strict, loose = Pacer(RateLimit(1, 10.0), quota=quota), Pacer(RateLimit(4, 10.0), quota=quota)
+    assert loose.take(1000.0, 3) == 3
+    assert strict.take(1000.0, 1) == 0
+    assert loose.take(1000.0, 3) == 1

@@ -57,6 +57,8 @@ class Capabilities:
         local: the work is done on this machine; people see one status, Processing.
         inline: its methods return at once and may run on the scheduler's own thread.
         account: tells accounts apart on resume; never a secret.
+        quota: the same for all clients that use the same key of a provider: runs of one process
+            that share it share its rate limit too. Never the key itself.
     """
 
     repeat: Literal["paid", "free"] = "paid"
@@ -68,6 +70,7 @@ class Capabilities:
     local: bool = False
     inline: bool = False
     account: str = ""
+    quota: str = attrs.field(default="", repr=False)
 
 
 def _handle(value: Handle | str) -> Handle:
