@@ -18,7 +18,9 @@ BatchkitError
     ├── NotAcceptedError        proved: this submission was not accepted, try again
     │   └── RateLimitedError    the same, and everybody should slow down
     ├── RejectedError           the provider refuses this request; repeating is useless
-    ├── AuthenticationError     the key is wrong or has no credit; pauses the batch
+    │   └── ModerationError     because of what it shows or says
+    ├── AuthenticationError     the key is wrong; pauses the batch
+    │   └── QuotaError          the account has no credit or quota left; pauses it too
     ├── NotFoundError           the provider does not know this handle
     ├── ResultExpiredError      the job finished, its result is gone
     └── OutcomeUnknownError     nobody can tell whether the submission was accepted
@@ -156,8 +158,16 @@ class RejectedError(ClientError):
     """The provider refuses this request (invalid input, moderation); nothing was started."""
 
 
+class ModerationError(RejectedError):
+    """The provider refuses this request because of what it shows or says; nothing was started."""
+
+
 class AuthenticationError(ClientError):
-    """The key is missing, wrong, or out of credit; nothing was started."""
+    """The key is missing or wrong; nothing was started."""
+
+
+class QuotaError(AuthenticationError):
+    """The account has no credit or quota left; nothing was started."""
 
 
 class NotFoundError(ClientError):

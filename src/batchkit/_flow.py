@@ -44,6 +44,8 @@ from batchkit.clients.base import Accepted, Finished
 log = logging.getLogger("batchkit.flow")
 
 _S = JobStatus
+#: Faults of the account: every other job would meet them too.
+_PAUSING = (ErrorKind.AUTHENTICATION, ErrorKind.QUOTA)
 
 
 async def run_job(io: IO, job: Job) -> Job:
@@ -168,7 +170,7 @@ async def _submission_failed(io: IO, job: Job, verdict: Verdict) -> Job:
 
 
 async def _replay_failed(io: IO, job: Job, verdict: Verdict) -> Job:
-    if verdict.error.kind is ErrorKind.AUTHENTICATION:
+    if verdict.error.kind in _PAUSING:
         io.pause_batch(verdict.error.message)
     elif _concerns_all(io, verdict):
         io.hold_back(verdict.error, verdict.retry_after)
@@ -178,7 +180,7 @@ async def _replay_failed(io: IO, job: Job, verdict: Verdict) -> Job:
 
 
 async def _not_accepted(io: IO, job: Job, verdict: Verdict) -> Job:
-    if verdict.error.kind is ErrorKind.AUTHENTICATION:
+    if verdict.error.kind in _PAUSING:
         io.pause_batch(verdict.error.message)
         waiting = job if job.status is _S.PENDING else job.to(_S.PENDING)
         return await io.save(waiting.evolve(error=verdict.error), JobRetrying)

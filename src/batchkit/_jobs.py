@@ -80,6 +80,8 @@ class ErrorKind(enum.StrEnum):
     NETWORK = "network"
     RATE_LIMIT = "rate_limit"
     AUTHENTICATION = "authentication"
+    QUOTA = "quota"
+    MODERATION = "moderation"
     INVALID_INPUT = "invalid_input"
     PROVIDER = "provider"
     NOT_FOUND = "not_found"

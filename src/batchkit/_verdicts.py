@@ -57,7 +57,9 @@ _TOO_MANY = 429
 _KINDS: tuple[tuple[type[BaseException], ErrorKind], ...] = (
     (errors.RateLimitedError, ErrorKind.RATE_LIMIT),
     (errors.NotAcceptedError, ErrorKind.NETWORK),
+    (errors.QuotaError, ErrorKind.QUOTA),
     (errors.AuthenticationError, ErrorKind.AUTHENTICATION),
+    (errors.ModerationError, ErrorKind.MODERATION),
     (errors.RejectedError, ErrorKind.INVALID_INPUT),
     (errors.NotFoundError, ErrorKind.NOT_FOUND),
     (errors.ResultExpiredError, ErrorKind.EXPIRED),
@@ -131,33 +133,39 @@ def judge_free(exc: Exception, now: float) -> Verdict:
 def understood(exc: Exception, now: float) -> Exception:
     """What a free call raised, with the HTTP answer in it as the error of ours that it means."""
     answer = _answer(exc, now)
-    if answer is None:
-        return exc
-    status, given = answer
+    return exc if answer is None else free_error(answer[0], **answer[1])
+
+
+def free_error(status: int, message: str, **given: Any) -> errors.ClientError:
+    """What an HTTP status means as the answer to a call that costs nothing."""
     if status in (404, 410):
-        return errors.NotFoundError(**given)
+        return errors.NotFoundError(message, **given)
     if status == _TOO_MANY:
-        return errors.RateLimitedError(**given)
+        return errors.RateLimitedError(message, **given)
     if status in _FORBIDDEN:
-        return errors.AuthenticationError(**given)
+        return errors.AuthenticationError(message, **given)
     if status in _REFUSED:
-        return errors.RejectedError(**given)
-    return errors.ClientError(**given, retryable=True)
+        return errors.RejectedError(message, **given)
+    return errors.ClientError(message, **given, retryable=True)
+
+
+def submission_error(
+    status: int, not_accepted: Collection[int], message: str, **given: Any
+) -> errors.ClientError:
+    """What an HTTP status proves as the answer to a submission; see the table of this module."""
+    if status in not_accepted and status != _TOO_MANY:
+        return errors.NotAcceptedError(message, **given)
+    if status in _REFUSED:
+        return errors.RejectedError(message, **given)
+    if status == _TOO_MANY or status in _FORBIDDEN:
+        return free_error(status, message, **given)
+    return errors.OutcomeUnknownError(message, **given)
 
 
 def _submission(exc: Exception, not_accepted: Collection[int], now: float) -> Exception:
     """What a submission raised, with the HTTP answer in it as the error that it proves."""
     answer = _answer(exc, now)
-    if answer is None:
-        return exc
-    status, given = answer
-    if status in not_accepted and status != _TOO_MANY:
-        return errors.NotAcceptedError(**given)
-    if status in _REFUSED:
-        return errors.RejectedError(**given)
-    if status == _TOO_MANY or status in _FORBIDDEN:
-        return understood(exc, now)
-    return errors.OutcomeUnknownError(**given)
+    return exc if answer is None else submission_error(answer[0], not_accepted, **answer[1])
 
 
 def _answer(exc: Exception, now: float) -> tuple[int, dict[str, Any]] | None:
@@ -226,6 +234,9 @@ _REMEDY = {
     ErrorKind.NETWORK: "check the connection, then retry the failed jobs",
     ErrorKind.RATE_LIMIT: "lower max_concurrent or set rate_limit, then retry the failed jobs",
     ErrorKind.AUTHENTICATION: "check the key and the account's credit, then resume the batch",
+    ErrorKind.QUOTA: "add credit or wait for the quota, then resume the batch",
+    ErrorKind.MODERATION: "change the prompt: the provider refuses it, and will again",
+    ErrorKind.INVALID_INPUT: "change the request as the provider says, then add it again",
     ErrorKind.TIMEOUT: "raise request_timeout if the provider is slow",
     ErrorKind.UNCERTAIN: "look the job up at the provider before repeating it",
     ErrorKind.NOT_FOUND: "check that the key belongs to the account that started the job",

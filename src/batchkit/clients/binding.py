@@ -26,14 +26,17 @@ def bind_client(client: object) -> BoundClient:
     """Finds out what *client* can do.
 
     Args:
-        client: an object with ``submit``; a class or a function without parameters that makes one;
-            ``"module:factory"``; or a plain function ``f(request) -> result``, sync or async.
+        client: an object with ``submit``, or with ``for_run()``, which makes one for each run; a
+            class or a function without parameters that makes one; ``"module:factory"``; or a plain
+            function ``f(request) -> result``, sync or async.
 
     Raises:
         UsageError: it is none of these; the message says what is missing.
     """
     if isinstance(client, str):
         return bind_client(_import(client))
+    if hasattr(client, "for_run"):
+        return _bind_made(client.for_run)
     if isinstance(client, type) or _is_factory(client):
         return _bind_made(client)
     if not hasattr(client, "submit") and callable(client):
@@ -116,7 +119,7 @@ def _bind_object(client: object, closers: tuple[Method, ...] = ()) -> BoundClien
             "Capabilities(sync_result=True) if submit returns the finished result"
         )
     cls = type(client)
-    ref = f"{cls.__module__}.{cls.__qualname__}"
+    ref = getattr(client, "ref", "") or f"{cls.__module__}.{cls.__qualname__}"
     if capabilities.account:
         ref = f"{ref}@{capabilities.account}"
     return BoundClient(

@@ -1,0 +1,85 @@
+"""The client of one run of an HTTP API: sends what a client says, reads what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from batchkit._errors import UsageError
+from batchkit._jobs import Handle, Job
+from batchkit.clients._http_errors import error_of
+from batchkit.clients._http_transport import Transport
+from batchkit.clients.base import Accepted, Finished, RemoteStatus
+from batchkit.clients.http import Exchange, HttpClient, HttpResponse
+
+T = TypeVar("T")
+_OPTIONAL = ("prepare", "cancel", "find")
+#: Methods of the client that need no request.
+_PLAIN = ("check", "estimate")
+
+
+class HttpSession:
+    """A client as the pipeline knows it. The optional methods are there when the client has them.
+
+    Args:
+        client: the provider's client; it knows the API and does no I/O.
+    """
+
+    def __init__(self, client: HttpClient) -> None:
+        self._client = client
+        self._transport = Transport(client)
+        self.capabilities, self.ref = client.capabilities, client.ref
+        for name in _OPTIONAL:
+            if hasattr(client, f"http_{name}"):
+                setattr(self, name, getattr(self, f"_{name}"))
+        for name in _PLAIN:
+            if hasattr(client, name):
+                setattr(self, name, getattr(client, name))
+        if type(client).http_poll is not HttpClient.http_poll:
+            self.poll = self._poll
+
+    def __repr__(self) -> str:
+        return repr(self._client)
+
+    async def submit(self, job: Job) -> Accepted | Finished:
+        """Sends the one request that may cost money."""
+        answer: Accepted | Finished = await self._run(self._client.http_submit(job), paying=True)
+        return answer
+
+    async def _poll(self, handle: Handle) -> RemoteStatus:
+        return await self._run(self._client.http_poll(handle))
+
+    async def _prepare(self, job: Job) -> Mapping[str, Any]:
+        return await self._run(self._client.http_prepare(job))  # type: ignore[attr-defined]
+
+    async def _cancel(self, handle: Handle) -> bool:
+        return await self._run(self._client.http_cancel(handle))  # type: ignore[attr-defined]
+
+    async def _find(self, job: Job, submit_key: str) -> Handle | None:
+        found = self._client.http_find(job, submit_key)  # type: ignore[attr-defined]
+        return await self._run(found)
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._transport.aclose()
+
+    async def _run(self, exchange: Exchange[T], *, paying: bool = False) -> T:
+        answer: HttpResponse | None = None
+        try:
+            while True:
+                request = next(exchange) if answer is None else exchange.send(answer)
+                if paying and answer is not None:
+                    # It may be paid for already: better uncertain than sent twice.
+                    raise UsageError("http_submit sent two requests; the first belongs to prepare")
+                answer = await self._transport.send(request)
+                if answer.status >= 300 and answer.status not in request.expect:
+                    raise self._error(answer, paying=paying)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        finally:
+            exchange.close()
+
+    def _error(self, answer: HttpResponse, *, paying: bool) -> Exception:
+        fault = self._client.fault(answer)
+        proof = self.capabilities.not_accepted
+        return error_of(answer, fault, paying=paying, not_accepted=proof)
