@@ -12,7 +12,7 @@ from batchkit._io import IO
 from batchkit._jobs import ErrorKind, Handle, Job, JobError, JobStatus
 from batchkit._outcomes import end, finished, retry_or_fail
 from batchkit._retry import FREE_RETRY
-from batchkit._verdicts import deadline_error, describe, understood
+from batchkit._verdicts import deadline_error, describe, understood, with_remedy
 from batchkit.clients.base import Finished, RemoteState, RemoteStatus
 
 log = logging.getLogger("batchkit.flow")
@@ -129,7 +129,7 @@ async def _remote_end(io: IO, job: Job, status: RemoteStatus) -> Job:
     if status.state is RemoteState.EXPIRED:
         return await end(io, job, _S.EXPIRED, JobExpired, status.error)
     error = status.error or JobError(kind=ErrorKind.PROVIDER, message="the provider gave no reason")
-    return await retry_or_fail(io, job, error)
+    return await retry_or_fail(io, job, with_remedy(error))
 
 
 async def cancel_job(io: IO, job: Job) -> tuple[bool, Job]:

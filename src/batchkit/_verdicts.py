@@ -245,6 +245,11 @@ _REMEDY = {
 }
 
 
+def with_remedy(error: JobError) -> JobError:
+    """An error that a client made, with what a person can do about it."""
+    return attrs.evolve(error, remedy=error.remedy or _REMEDY.get(error.kind))
+
+
 _PERHAPS_BILLED = "it may have been billed: look at the provider before you retry it"
 
 

@@ -12,9 +12,11 @@ from batchkit import (
     ClientError,
     ErrorKind,
     JobError,
+    ModerationError,
     NotAcceptedError,
     NotFoundError,
     OutcomeUnknownError,
+    QuotaError,
     RateLimitedError,
     RejectedError,
     ResultExpiredError,
@@ -29,6 +31,8 @@ SAID: dict[type[ClientError], tuple[Proof, ErrorKind]] = {
     NotAcceptedError: (NOT_ACCEPTED, ErrorKind.NETWORK),
     RateLimitedError: (NOT_ACCEPTED, ErrorKind.RATE_LIMIT),
     RejectedError: (REJECTED, ErrorKind.INVALID_INPUT),
+    ModerationError: (REJECTED, ErrorKind.MODERATION),
+    QuotaError: (REJECTED, ErrorKind.QUOTA),
     AuthenticationError: (REJECTED, ErrorKind.AUTHENTICATION),
     NotFoundError: (NOTHING, ErrorKind.NOT_FOUND),
     ResultExpiredError: (NOTHING, ErrorKind.EXPIRED),
@@ -146,7 +150,8 @@ def test_messages() -> None:
     assert describe(ForeignError()).message == "ForeignError: ForeignError"
     assert describe(ForeignError("what")).message == "ForeignError: what"
     assert describe(TimeoutError()).message == "TimeoutError"
-    assert describe(RejectedError("no")).remedy is None
+    assert describe(ResultExpiredError("no")).remedy
+    assert describe(KeyError("no")).remedy is None
     assert "check the connection" in (describe(ConnectionResetError("x")).remedy or "")
 
 

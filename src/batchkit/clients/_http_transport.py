@@ -175,7 +175,7 @@ def _body(request: HttpRequest, stack: ExitStack) -> dict[str, Any]:
 def _part(part: FilePart, stack: ExitStack) -> Any:
     if part.path is None:
         return part.field, (part.filename, part.data, part.media_type)
-    file = stack.enter_context(open(part.path, "rb"))  # noqa: PTH123 - the stack closes it
+    file = stack.enter_context(open(part.path, "rb"))  # noqa: PTH123, SIM115 - the stack closes it
     return part.field, (part.filename, file, part.media_type)
 
 

@@ -31,12 +31,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import attrs
 
 from batchkit._errors import ClientError, UsageError
+from batchkit._requests import Request
 from batchkit._results import EMPTY
 from batchkit.clients.base import Capabilities
 
@@ -66,6 +67,10 @@ class FilePart:
     path: str | None = None
     data: bytes | None = attrs.field(default=None, repr=False)
     media_type: str = "application/octet-stream"
+
+
+def _statuses(values: Iterable[int]) -> frozenset[int]:
+    return frozenset(values)
 
 
 @attrs.frozen
@@ -98,7 +103,7 @@ class HttpRequest:
     path: str | None = attrs.field(default=None, kw_only=True)
     content: bytes | None = attrs.field(default=None, kw_only=True, repr=False)
     timeout: float | None = attrs.field(default=None, kw_only=True)
-    expect: frozenset[int] = attrs.field(default=frozenset(), converter=frozenset, kw_only=True)
+    expect: frozenset[int] = attrs.field(default=frozenset(), converter=_statuses, kw_only=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -178,6 +183,7 @@ class HttpClient:
         key: of the account; by default from the first environment variable of :attr:`key_env` that
             is set.
         base_url: of the API, for gateways and tests.
+        model: for requests that name none; the provider's own name for it.
         account: a name that tells accounts apart: a batch that has work in flight at one account
             refuses to go on with another. Never a secret.
         http_client: an ``httpx.AsyncClient`` or ``httpx2.AsyncClient`` of yours; it is not closed.
@@ -202,6 +208,7 @@ class HttpClient:
         key: str | None = None,
         *,
         base_url: str | None = None,
+        model: str | None = None,
         account: str = "",
         http_client: Any = None,
         timeout: float = TIMEOUT,
@@ -210,7 +217,8 @@ class HttpClient:
         self.base_url = (base_url or self.default_url).rstrip("/")
         if not self.base_url.startswith(("http://", "https://")):
             raise UsageError(f"base_url is {self.base_url!r}: write it as https://host/path")
-        self.account, self.http_client, self.timeout = account, http_client, timeout
+        self.model, self.account = model, account
+        self.http_client, self.timeout = http_client, timeout
         self.capabilities = attrs.evolve(
             type(self).capabilities, account=account, quota=self._quota()
         )
@@ -231,6 +239,26 @@ class HttpClient:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.base_url}>"
+
+    def model_of(self, request: Request) -> str:
+        """The model that a request names, or the client's own.
+
+        Raises:
+            UsageError: there is neither.
+        """
+        model = getattr(request, "model", None) or self.model
+        if not model:
+            raise UsageError(
+                f"{type(self).__name__} needs a model: pass model= to the client, or with the job"
+            )
+        return str(model)
+
+    def check(self, request: Request) -> None:
+        """Refuses what cannot work, before anything is paid.
+
+        Raises:
+            UsageError: the message says what to change.
+        """
 
     @property
     def ref(self) -> str:

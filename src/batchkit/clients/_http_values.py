@@ -1,0 +1,58 @@
+"""What clients of several providers read and write the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from batchkit._requests import GenerateVideo, Request
+from batchkit._results import Output
+
+
+def generation(request: Request, **names: str) -> dict[str, Any]:
+    """The body of a generation: the fields that are set, then ``params`` verbatim.
+
+    Args:
+        request: what is asked.
+        names: how the provider calls a field, as ``image="image_url"``; by default as we do. The
+            model and the language are left out: they have places of their own.
+    """
+    body: dict[str, Any] = {}
+    if isinstance(request, GenerateVideo):
+        for field in ("prompt", "duration", "aspect_ratio", "seed", "image"):
+            value = getattr(request, field)
+            if value is not None:
+                body[names.get(field, field)] = _whole(value)
+    return {**body, **request.params}
+
+
+def _whole(value: Any) -> Any:
+    """5 for 5.0: many APIs take whole seconds only."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def files_in(value: Any, name: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every object with a ``url`` inside an answer, with the name under which it stands."""
+    if isinstance(value, Mapping):
+        url = value.get("url")
+        if isinstance(url, str) and url.startswith(("http://", "https://")):
+            yield name, value
+            return
+        for key, item in value.items():
+            yield from files_in(item, str(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from files_in(item, name)
+
+
+def outputs(urls: list[str], media_type: str | None = None) -> tuple[Output, ...]:
+    """Addresses as outputs; the second and later ones get a number as their role."""
+    return tuple(
+        Output(url=url, media_type=media_type, role="" if number == 1 else str(number))
+        for number, url in enumerate(urls, 1)
+    )
+
+
+def whole(value: object) -> int | None:
+    """A size as an API tells it, when it is one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
