@@ -40,6 +40,11 @@ from batchkit._results import EMPTY, JobResult, Output, Transcript
 log = logging.getLogger("batchkit.clients")
 
 
+def as_statuses(values: Iterable[int]) -> frozenset[int]:
+    """HTTP status codes, from any collection of them."""
+    return frozenset(values)
+
+
 @attrs.frozen(kw_only=True)
 class Capabilities:
     """What a client's provider does, as data.
@@ -65,7 +70,7 @@ class Capabilities:
     sync_result: bool = False
     cancel: Literal["none", "queued", "running"] = "none"
     idempotency: Literal["none", "replay"] = "none"
-    not_accepted: frozenset[int] = attrs.field(default=frozenset(), converter=frozenset)
+    not_accepted: frozenset[int] = attrs.field(default=frozenset(), converter=as_statuses)
     min_poll_seconds: float = 0.0
     local: bool = False
     inline: bool = False

@@ -31,7 +31,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import attrs
@@ -39,7 +39,7 @@ import attrs
 from batchkit._errors import ClientError, UsageError
 from batchkit._requests import Request
 from batchkit._results import EMPTY
-from batchkit.clients.base import Capabilities
+from batchkit.clients.base import Capabilities, as_statuses
 
 if TYPE_CHECKING:
     from batchkit.clients._http_session import HttpSession
@@ -67,10 +67,6 @@ class FilePart:
     path: str | None = None
     data: bytes | None = attrs.field(default=None, repr=False)
     media_type: str = "application/octet-stream"
-
-
-def _statuses(values: Iterable[int]) -> frozenset[int]:
-    return frozenset(values)
 
 
 @attrs.frozen
@@ -103,7 +99,7 @@ class HttpRequest:
     path: str | None = attrs.field(default=None, kw_only=True)
     content: bytes | None = attrs.field(default=None, kw_only=True, repr=False)
     timeout: float | None = attrs.field(default=None, kw_only=True)
-    expect: frozenset[int] = attrs.field(default=frozenset(), converter=_statuses, kw_only=True)
+    expect: frozenset[int] = attrs.field(default=frozenset(), converter=as_statuses, kw_only=True)
 
 
 @attrs.frozen(kw_only=True)
