@@ -23,16 +23,18 @@ from batchkit import (
 from batchkit.testing import check_client
 
 SECRET = "sk-very-secret"
+STATES = {"done": RemoteState.SUCCEEDED, "broken": RemoteState.FAILED}
 
 
 class Server:
-    """A provider that only pretends, and counts what reaches it."""
+    """A provider that answers as a JSON API does, counts what reaches it, and obeys the suite."""
 
     def __init__(self, *, replays: bool = False) -> None:
         self.seen = 0
         self.replays = replays
         self.polls: dict[str, int] = {}
         self.by_key: dict[str, str] = {}
+        self.canceled: set[str] = set()
         self.next = ""
 
     def submissions(self) -> int:
@@ -44,27 +46,42 @@ class Server:
     def refuse_next(self) -> None:
         self.next = "refuse"
 
-    def submit(self, key: str) -> str:
+    def fail_next(self) -> None:
+        self.next = "fail"
+
+    def garble_next(self) -> None:
+        self.next = "garble"
+
+    def confuse_next(self) -> None:
+        self.next = "confuse"
+
+    def submit(self, key: str) -> dict[str, Any]:
         self.seen += 1
         now, self.next = self.next, ""
         if now == "refuse":
             raise RejectedError("the server says 400")
+        if now == "fail":
+            raise ConnectionError("the server says 500")
         if self.replays and key in self.by_key:
-            return self.by_key[key]
+            return {"id": self.by_key[key]}
         found = f"job-{self.seen}"
         self.polls[found], self.by_key[key] = 0, found
         if now == "drop":
             raise ConnectionResetError("the connection broke")
-        return found
+        return {} if now == "garble" else {"id": found}
 
-    def poll(self, found: str) -> RemoteStatus:
+    def poll(self, found: str) -> dict[str, Any]:
+        now, self.next = self.next, ""
+        if now == "fail":
+            raise ConnectionError("the server says 500")
         if found not in self.polls:
             raise NotFoundError("the server says 404")
         self.polls[found] += 1
-        if self.polls[found] < 3:
-            return RemoteStatus(state=RemoteState.RUNNING)
-        output = Output(ref=found)
-        return RemoteStatus(state=RemoteState.SUCCEEDED, finished=Finished(outputs=(output,)))
+        if now:
+            return {} if now == "garble" else {"state": "simmering"}
+        if found in self.canceled:
+            return {"state": "broken"}
+        return {"state": "running" if self.polls[found] < 3 else "done", "video": found}
 
 
 class Client:
@@ -77,10 +94,13 @@ class Client:
         self.closed = False
 
     def submit(self, job: Job) -> Any:
-        return Accepted(handle=Handle(id=self.server.submit(job.submit_key)))
+        return Accepted(handle=Handle(id=self.server.submit(job.submit_key)["id"]))
 
     def poll(self, handle: Handle) -> Any:
-        return self.server.poll(handle.id)
+        answer = self.server.poll(handle.id)
+        state = STATES.get(answer["state"], RemoteState.RUNNING)
+        outputs = (Output(ref=answer["video"]),) if state is RemoteState.SUCCEEDED else ()
+        return RemoteStatus(state=state, finished=Finished(outputs=outputs))
 
     def fetch(self, job: Job, output: Output) -> Any:
         return iter([b"a", b"b"])
@@ -96,23 +116,19 @@ class Client:
         self.closed = True
 
 
-def check(client: Callable[[Server], object], server: Server | None = None, **more: Any) -> None:
+def check(
+    client: Callable[[Server], object], server: Server | None = None, **more: Any
+) -> tuple[str, ...]:
     used = server or Server()
-    check_client(
-        partial(client, used),
-        submissions=used.submissions,
-        drop_next=used.drop_next,
-        refuse_next=used.refuse_next,
-        secrets=[SECRET],
-        **more,
-    )
+    return check_client(partial(client, used), used, secrets=[SECRET], **more)
 
 
-def faults(client: Callable[[Server], object], server: Server | None = None) -> str:
+def faults(client: Callable[[Server], object], server: Server | None = None, **more: Any) -> str:
     with pytest.raises(AssertionError) as raised:
-        check(client, server)
+        check(client, server, **more)
     return str(raised.value)
 
 
-class NoFetch(Client):
-    fetch = None  # type: ignore[assignment]
+def broken(found: str) -> list[str]:
+    """The names of the clauses that a report says are broken."""
+    return [line.partition(":")[0] for line in found.splitlines()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from batchkit.testing._check_client import check_client
 from batchkit.testing._check_storage import check_storage
 from batchkit.testing._clock import FakeClock
+from batchkit.testing._fake_api import Asked, FakeAPI
 from batchkit.testing._provider import (
     SCRIPTS,
     AsyncFakeClient,
@@ -22,12 +23,14 @@ from batchkit.testing._provider import (
 )
 
 __all__ = [
+    "Asked",
     "AsyncFakeClient",
     "check_client",
     "check_storage",
     "content",
     "Crash",
     "CrashAt",
+    "FakeAPI",
     "FakeClient",
     "FakeClock",
     "FakeProvider",

@@ -1,4 +1,4 @@
-"""The rules for a client under a runner."""
+"""The clauses for a client under a runner."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from pathlib import Path
 
 from batchkit._jobs import Job, JobStatus
 from batchkit._results import Output
-from batchkit.clients.base import (
-    BoundClient,
-)
+from batchkit.clients.base import BoundClient
 from batchkit.storage import MemoryStorage
-from batchkit.testing._check_client_bench import Bench, one_submission
+from batchkit.testing._check_client_bench import Bench, one_submission, snapshot
 from batchkit.testing._check_storage_base import require
 from batchkit.testing._provider import Crash
 
 
 def check_run(bench: Bench) -> None:
-    """BatchRunner: a job is submitted once, completed, and its outputs can be fetched"""
-    client, before = bench.client(), bench.submissions()
+    client, before = bench.client(), bench.server.submissions()
     runner = bench.runner(MemoryStorage(), client)
     job = runner.add(bench.request)
     runner.run()
     done = runner.job(job)
+    bench.shown.append(("the record of a job", str(snapshot(done))))
     require(
         done.status is JobStatus.COMPLETED,
         f"the job ended {done.status} ({done.error and done.error.message}): let the server finish "
@@ -49,9 +47,8 @@ def _fetch(bench: Bench, client: BoundClient, job: Job, output: Output) -> None:
     )
 
 
-def check_restart(bench: Bench) -> None:
-    """BatchRunner: a program that died after acceptance goes on without another submission"""
-    client, storage, before = bench.client(), MemoryStorage(), bench.submissions()
+def check_death(bench: Bench) -> None:
+    client, storage, before = bench.client(), MemoryStorage(), bench.server.submissions()
     if client.poll is None or client.capabilities.sync_result:
         return
     runner = bench.runner(storage, client)
@@ -61,7 +58,7 @@ def check_restart(bench: Bench) -> None:
         runner.run()
     except Crash:
         runner = bench.runner(storage, client)
-    require(runner.run().ok, "the job was not completed by the next run")
+    require(runner.run().ok, "a job whose program died was not completed by the next run")
     one_submission(bench, before, "a job whose program died")
 
 
@@ -71,14 +68,13 @@ def _die(point: str) -> None:
 
 
 def check_run_dropped(bench: Bench) -> None:
-    """BatchRunner: a job whose connection broke after acceptance is not paid for twice"""
     client = bench.client()
     replays = client.capabilities.idempotency == "replay"
-    if bench.drop_next is None or client.free or client.is_function or replays:
+    if client.free or client.is_function or replays:
         return
-    before = bench.submissions()
+    before = bench.server.submissions()
     runner = bench.runner(MemoryStorage(), client)
     runner.add(bench.request)
-    bench.drop_next()
+    bench.prepare_server("drop_next")
     runner.run()
-    one_submission(bench, before, "a job whose connection broke")
+    one_submission(bench, before, "a job of a batch whose connection broke")

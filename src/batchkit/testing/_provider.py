@@ -113,6 +113,7 @@ class FakeProvider:
         self.jobs: dict[str, RemoteJob] = {}
         self._by_key: dict[str, str] = {}
         self._scripts: dict[str, deque[str]] = {}
+        self._next = ""
         self._lock = threading.Lock()
 
     def submit(self, prompt: str, key: str) -> Handle:
@@ -130,9 +131,24 @@ class FakeProvider:
         return Handle(id=job.id, data={"item": item})
 
     def _next_word(self, prompt: str) -> str:
+        told, self._next = self._next, ""
+        if told:
+            return told
         item, found, words = prompt.partition(" [")
         script = self._scripts.setdefault(item, deque(words.rstrip("]").split() if found else ()))
         return script.popleft() if script else "ok"
+
+    def submissions(self) -> int:
+        """How many submissions it has seen; with the next two, what ``check_client`` needs."""
+        return sum(self.ledger.submissions.values())
+
+    def drop_next(self) -> None:
+        """Accepts the next submission, and breaks the connection before it answers."""
+        self._next = "drop_after"
+
+    def refuse_next(self) -> None:
+        """Refuses the next submission."""
+        self._next = "reject"
 
     def _refuse(self, word: str) -> None:
         if word == "reject":
