@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -30,14 +31,13 @@ class Added:
         new: jobs that were not there.
         existing: jobs that were there already; nothing was changed about them.
         empty: lines without content, left out.
+        ids: of these jobs, new and existing, in the order in which they were given.
     """
 
     new: int = 0
     existing: int = 0
     empty: int = 0
-
-    def __add__(self, other: Added) -> Added:
-        return Added(self.new + other.new, self.existing + other.existing, self.empty + other.empty)
+    ids: Sequence[int] = attrs.field(default=(), repr=False, eq=False)
 
 
 class Adder:
@@ -58,26 +58,23 @@ class Adder:
         )
         self._seen: Counter[str] = Counter()
 
-    def add(self, rows: Iterable[Any], now: float, **defaults: Any) -> tuple[Added, list[int]]:
+    def add(self, rows: Iterable[Any], now: float, **defaults: Any) -> Added:
         """Stores what is new.
 
         Args:
             rows: texts, mappings or requests.
             now: UTC seconds.
             defaults: request fields, ``priority`` and ``metadata`` for rows that have none.
-
-        Returns:
-            what was done, and the ids of the last chunk's jobs.
         """
-        total, ids = Added(), list[int]()
+        new, empty, ids = 0, 0, array("q")
         for chunk in _chunks(rows):
             items = [self._item(row, defaults) for row in chunk]
             kept = [item for item in items if item is not None]
             done = self._storage.add(self._batch_id, kept, now)
-            new = sum(1 for _, fresh in done if fresh)
-            total += Added(new, len(kept) - new, len(items) - len(kept))
-            ids = [job_id for job_id, _ in done]
-        return total, ids
+            new += sum(1 for _, fresh in done if fresh)
+            empty += len(items) - len(kept)
+            ids.extend(job_id for job_id, _ in done)
+        return Added(new, len(ids) - new, empty, ids)
 
     def _item(self, row: Any, defaults: Mapping[str, Any]) -> NewJob | None:
         if type(row) is str and not defaults:

@@ -69,15 +69,15 @@ class BatchAdding(BatchSteering):
         if isinstance(prompt, Request):
             changes = {name: value for name, value in given.items() if name != "key"}
             row = attrs.evolve(prompt, **changes)
-        added, ids = self._adder().add(
+        added = self._adder().add(
             [row], self.clock.time(), priority=priority, metadata=metadata, **given
         )
         if added.empty:
             raise UsageError("the prompt is empty: give it a text")
         if on_done is not None:
-            self._call_when_done(ids[0], on_done)
+            self._call_when_done(added.ids[0], on_done)
         self._on_change()
-        return self.job(ids[0])
+        return self.job(added.ids[0])
 
     def _call_when_done(self, job_id: int, on_done: Callable[[Job], object]) -> None:
         # Subscribed first: it may end between a look at it and the subscription.
@@ -108,7 +108,7 @@ class BatchAdding(BatchSteering):
         Raises:
             UsageError: a row cannot work. Rows before its chunk were added; running again goes on.
         """
-        added, _ = self._adder().add(rows, self.clock.time(), **defaults)
+        added = self._adder().add(rows, self.clock.time(), **defaults)
         self._on_change()
         return added
 

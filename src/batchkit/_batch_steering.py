@@ -31,6 +31,7 @@ from batchkit._jobs import (
 from batchkit.storage.base import Entry, Storage
 
 _S = JobStatus
+_CANCELED_AT_ONCE = frozenset({_S.PENDING, _S.PAUSED, _S.UNCERTAIN, _S.FAILED, _S.EXPIRED})
 #: What a job forgets when a person has it polled again.
 _OF_THE_LAST_END = (
     "error",
@@ -89,13 +90,14 @@ class BatchSteering(BatchView):
     def cancel(self, job: Job | int) -> bool:
         """Ends one job.
 
-        A job that was not sent is CANCELED at once. One in flight is cancelled at the provider by
-        whoever runs the batch, and becomes CANCELED when the provider confirms it.
+        A job that was not sent is CANCELED at once, and so is one that failed or expired: it is
+        given up. One in flight is cancelled at the provider by whoever runs the batch, and becomes
+        CANCELED when the provider confirms it.
 
         Returns:
             whether there was anything to cancel.
         """
-        if self._steer(job, {_S.PENDING, _S.PAUSED, _S.UNCERTAIN}, _S.CANCELED, JobCanceled):
+        if self._steer(job, _CANCELED_AT_ONCE, _S.CANCELED, JobCanceled):
             return True
         found = self.job(job)
         if found.status not in IN_FLIGHT:
@@ -243,8 +245,10 @@ class BatchSteering(BatchView):
 
 def _taken_up(job: Job) -> JobStatus:
     """Where a job that ended without its result goes on: as late as what is known allows."""
-    kind = job.error.kind if job.status is _S.FAILED and job.error is not None else None
-    if job.error is not None and job.error.kind is ErrorKind.UNCERTAIN:
+    kind = job.error.kind if job.error is not None else None
+    if job.status is _S.EXPIRED:
+        return _S.PENDING
+    if kind is ErrorKind.UNCERTAIN:
         return _S.UNCERTAIN
     if kind is ErrorKind.COLLECT:
         return _S.COLLECTING

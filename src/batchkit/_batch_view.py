@@ -11,6 +11,7 @@ from batchkit._errors import JobNotFoundError
 from batchkit._events import Event
 from batchkit._i18n import text
 from batchkit._jobs import Attempt, Job, JobStatus
+from batchkit._wording import translated
 from batchkit.storage._journal import event_class, make_event
 from batchkit.storage.base import Entry, Failures, Storage
 
@@ -104,23 +105,32 @@ class BatchView:
             return None
         return make_event(cls, entry, self._batch.id, job, entry.seq)
 
-    def why(self, job: Job | int) -> str:
-        """Why a job stands where it stands, in one line for people."""
-        return self._why(self.job(job))
+    def why(self, job: Job | int, *, lang: str | None = None) -> str:
+        """Why a job stands where it stands, in one line for people.
 
-    def _why(self, job: Job) -> str:
-        status = job.status
-        if status is _S.PENDING:
+        Args:
+            job: the job, or its id.
+            lang: ``"pt"`` or ``"en"``; by default ``BATCHKIT_LANG``, else the locale's.
+        """
+        return self._why(self.job(job), lang)
+
+    def _why(self, job: Job, lang: str | None, *, local: bool = False) -> str:
+        label = job.status.label(lang, local=local)
+        reason = self._reason(job, lang)
+        return f"{label}: {reason}" if reason else label
+
+    def _reason(self, job: Job, lang: str | None) -> str:
+        if job.status is _S.PENDING:
             paused = self.batch.control is Control.PAUSED
-            return f"{status.label()}: {text('why_paused' if paused else 'why_stopped')}"
-        if status is _S.PAUSED:
-            return f"{status.label()}: {text('why_held')}"
-        if status is _S.UNCERTAIN:
-            return f"{status.label()}: {text('why_uncertain')}"
-        if job.error is not None:
-            remedy = f" ({job.error.remedy})" if job.error.remedy else ""
-            return f"{status.label()}: {job.error.message}{remedy}"
-        return status.label()
+            return text("why_paused" if paused else "why_stopped", lang)
+        if job.status is _S.PAUSED:
+            return text("why_held", lang)
+        if job.status is _S.UNCERTAIN:
+            return text("why_uncertain", lang)
+        if job.error is None:
+            return ""
+        remedy = f" ({translated(job.error.remedy, lang)})" if job.error.remedy else ""
+        return translated(job.error.message, lang) + remedy
 
 
 def _cause(job: Job) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 import math
+import os
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -43,6 +45,11 @@ def _formats(value: str | Iterable[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
+def _absolute(folder: str | os.PathLike[str]) -> str:
+    # A batch that is resumed from another folder delivers to the same place.
+    return str(Path(folder).expanduser().absolute())
+
+
 def _at_least(low: float) -> Any:
     def check(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -76,7 +83,7 @@ class BatchConfig:
         max_retries: new attempts after failures that allow one.
         retry: the whole policy, when ``max_retries`` is not enough.
         poll: waits between status queries.
-        output: folder for results; ``None`` downloads nothing.
+        output: folder for results, kept as an absolute path; ``None`` downloads nothing.
         template: names inside that folder; see :mod:`batchkit.artifacts`.
         formats: how transcripts are written: any of txt, srt, vtt, json.
         stop_on_error: end the run at the first failed job.
@@ -84,6 +91,9 @@ class BatchConfig:
         max_double_cost: most that repeats of uncertain submissions may cost in all, in the
             provider's currency; it needs a client with ``estimate``. ``None`` sets no limit.
         max_prompt_length: characters; longer prompts are refused.
+        client_name: ``"module:factory"``, where the client was given so; the runner writes it, and
+            the command line makes the client of a stored batch from it.
+        local: the client works on this machine; the runner writes it, for screens.
     """
 
     max_concurrent: int = attrs.field(default=3, validator=_at_least(1))
@@ -99,7 +109,7 @@ class BatchConfig:
     max_retries: int = attrs.field(default=2, validator=_at_least(0))
     retry: RetryPolicy | None = None
     poll: PollPolicy = attrs.field(factory=PollPolicy)
-    output: str | None = attrs.field(default=None, converter=attrs.converters.optional(str))
+    output: str | None = attrs.field(default=None, converter=attrs.converters.optional(_absolute))
     template: str = "{index:04d}-{slug}.{ext}"
     formats: tuple[str, ...] = attrs.field(
         default=("txt", "srt", "vtt", "json"), converter=_formats
@@ -112,6 +122,8 @@ class BatchConfig:
         default=None, validator=attrs.validators.optional(_at_least(0))
     )
     max_prompt_length: int = attrs.field(default=20_000, validator=_at_least(1))
+    client_name: str | None = None
+    local: bool = False
 
     @property
     def auto_download(self) -> bool:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Seconds between looks at the journal by whoever follows it.
 FOLLOW_INTERVAL = 0.1
+#: Longest that :meth:`BatchHandle.wait` lets a host's loop sleep.
+_TURN_SECONDS = 0.2
 
 
 class BatchHandle:
@@ -70,7 +72,11 @@ class BatchHandle:
         """Waits for the end of the run without blocking the event loop."""
         # Its own limiter: the host's default one is the host's.
         limiter = anyio.CapacityLimiter(1)
-        await anyio.to_thread.run_sync(self._thread.join, limiter=limiter, abandon_on_cancel=True)
+        while self._thread.is_alive():
+            # Bounded: a notebook's kernel learns of an interrupt only when its loop turns.
+            await anyio.to_thread.run_sync(
+                self._thread.join, _TURN_SECONDS, limiter=limiter, abandon_on_cancel=True
+            )
         return self._future.result()
 
     def add_done_callback(self, callback: Callable[[Summary], object]) -> None:

@@ -7,6 +7,12 @@ from collections.abc import Mapping
 
 DEFAULT_LANGUAGE = "pt"
 
+#: Where the language of messages is looked up, as POSIX orders the locale's variables:
+#: https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap08.html
+_LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG")
+#: Locales that name no language.
+_NO_LANGUAGE = ("c", "posix")
+
 _TEXTS: Mapping[str, tuple[str, str]] = {
     # Each pair: Portuguese, then English.
     "pending": ("Pendente", "Pending"),
@@ -24,6 +30,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "done_held": ("Parou: há itens à espera de uma decisão", "Stopped: items wait for a decision"),
     "done_stopped": ("Interrompido", "Interrupted"),
     "done_limited": ("Amostra concluída", "Sample done"),
+    "done_asked": ("Concluído o que foi pedido", "Done what was asked for"),
     "done_empty": ("Nada a fazer", "Nothing to do"),
     "jobs": ("itens", "jobs"),
     "elapsed": ("duração", "elapsed"),
@@ -35,7 +42,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "why_rate": ("espera o limite de envio", "waits for the rate limit"),
     "why_retry": ("nova tentativa", "next attempt"),
     "why_paused": ("o lote está pausado", "the batch is paused"),
-    "why_held": ("retido; solte com release()", "held; let it go with release()"),
+    "why_held": ("retido por uma pessoa", "held by a person"),
     "why_stopped": ("ninguém executa o lote agora", "nobody is running the batch"),
     "why_poll": ("no provedor; próxima consulta", "at the provider; next poll"),
     "why_uncertain": (
@@ -131,9 +138,23 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
 
 
 def language(lang: str | None = None) -> str:
-    """The language to show: *lang*, else ``BATCHKIT_LANG``, else ``"pt"``; others are English."""
-    chosen = (lang or os.environ.get("BATCHKIT_LANG") or DEFAULT_LANGUAGE).lower()
+    """The language to show.
+
+    Args:
+        lang: as ``"pt"`` or ``"en_US"``; ``None`` asks ``BATCHKIT_LANG``, then the locale
+            (``LC_ALL``, ``LC_MESSAGES``, ``LANG``). Who names none reads Portuguese.
+
+    Returns:
+        ``"pt"`` or ``"en"``; every other language reads English.
+    """
+    chosen = (lang or os.environ.get("BATCHKIT_LANG") or _of_locale()).lower()
     return "pt" if chosen.startswith("pt") else "en"
+
+
+def _of_locale() -> str:
+    found = next(filter(None, map(os.environ.get, _LOCALE)), "")
+    named = found.lower().partition(".")[0]
+    return DEFAULT_LANGUAGE if not named or named in _NO_LANGUAGE else found
 
 
 def text(key: str, lang: str | None = None, *args: object) -> str:

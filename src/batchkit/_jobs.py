@@ -36,7 +36,7 @@ class JobStatus(enum.StrEnum):
     FAILED = "failed"
     #: It finished, but its result was gone before it could be collected.
     EXPIRED = "expired"
-    #: Confirmed by the provider, or never sent.
+    #: Confirmed by the provider, never sent, or given up by a person after it had failed.
     CANCELED = "canceled"
 
     def label(self, lang: str | None = None, *, local: bool = False) -> str:
@@ -61,9 +61,11 @@ TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     _S.COLLECTING: frozenset({_S.COMPLETED, _S.EXPIRED, _S.FAILED}),
     _S.COMPLETED: frozenset(),
     # Only a person takes these up again.
-    _S.FAILED: frozenset({_S.PENDING, _S.PROCESSING, _S.COLLECTING, _S.UNCERTAIN}),
-    _S.EXPIRED: frozenset({_S.PENDING, _S.PROCESSING}),
-    _S.CANCELED: frozenset({_S.PENDING, _S.PROCESSING, _S.UNCERTAIN}),
+    _S.FAILED: frozenset(
+        {_S.PENDING, _S.PROCESSING, _S.COLLECTING, _S.UNCERTAIN, _S.CANCELED}
+    ),
+    _S.EXPIRED: frozenset({_S.PENDING, _S.PROCESSING, _S.CANCELED}),
+    _S.CANCELED: frozenset({_S.PENDING, _S.PROCESSING, _S.COLLECTING, _S.UNCERTAIN}),
 }
 
 #: Ended; nothing happens to these by itself.

@@ -28,6 +28,7 @@ class Progress:
         paused: whether the batch is paused.
         cost: settled so far; ``None`` when no job told its cost.
         started: UTC seconds, when the batch was first run.
+        local: the work is done on this machine; people see one status for all of it.
     """
 
     counts: Mapping[JobStatus, int]
@@ -37,6 +38,7 @@ class Progress:
     paused: bool = False
     cost: float | None = None
     started: float | None = None
+    local: bool = False
 
     @property
     def total(self) -> int:
@@ -86,6 +88,15 @@ class Progress:
         spread = _Z80 / math.sqrt(self.finished)
         return left / (self.throughput * (1 + spread)), left / (self.throughput * (1 - spread))
 
+    def by_label(self, lang: str | None = None) -> dict[str, int]:
+        """Jobs by status as people read it, the completed ones first."""
+        found: dict[str, int] = {}
+        for status in sorted(self.counts, key=lambda s: (s is not JobStatus.COMPLETED, s)):
+            if count := self.counts[status]:
+                label = status.label(lang, local=self.local)
+                found[label] = found.get(label, 0) + count
+        return found
+
     def __str__(self) -> str:
         return f"{self.percentage:.0f} % ({self.done}/{self.total}, {self.failed} failed)"
 
@@ -94,9 +105,8 @@ class Progress:
 
     def _repr_html_(self) -> str:
         cells = "".join(
-            f"<td>{status.label()}</td><td style='text-align:right'>{count}</td>"
-            for status, count in self.counts.items()
-            if count
+            f"<td>{label}</td><td style='text-align:right'>{count}</td>"
+            for label, count in self.by_label().items()
         )
         return (
             f"<table><tr><th>{self.percentage:.0f} %</th>{cells}"

@@ -75,6 +75,9 @@ class BatchRunner(BatchAdding):
         config = BatchConfig().replace(**options)
         self._client_spec = client
         bound = None if client is None else bind_client(client)
+        if bound is not None:
+            named = client if isinstance(client, str) else None
+            config = config.replace(client_name=named, local=bound.capabilities.local)
         is_async = bound is not None and bound.is_async
         self.executor = make_executor(executor, is_async=is_async)
         clock = clock or SystemClock()
@@ -195,6 +198,7 @@ class BatchRunner(BatchAdding):
             paused=batch.control is Control.PAUSED,
             cost=self.storage.cost(batch.id),
             started=batch.started,
+            local=self.config.local,
         )
 
     def active(self) -> list[Job]:
@@ -210,16 +214,21 @@ class BatchRunner(BatchAdding):
         """Completed jobs with their results, in order of index."""
         return self.storage.jobs(self._batch.id, {JobStatus.COMPLETED}, results=True)
 
-    def why(self, job: Job | int) -> str:
-        """Why a job stands where it stands, in one line for people."""
+    def why(self, job: Job | int, *, lang: str | None = None) -> str:
+        """Why a job stands where it stands, in one line for people.
+
+        Args:
+            job: the job, or its id.
+            lang: ``"pt"`` or ``"en"``; by default ``BATCHKIT_LANG``, else the locale's.
+        """
         found, engine = self.job(job), self._engine
         if engine is None or found.status is not JobStatus.PENDING:
-            return self._why(found)
+            return self._why(found, lang, local=self.config.local)
         key, wait = engine.dispatcher.waits_for(found)
-        when = "" if wait is None else ", " + text("in_seconds", None, wait)
+        when = "" if wait is None else ", " + text("in_seconds", lang, wait)
         if key == "why_rate" and self.config.rate_limit is not None:
             when = f" {self.config.rate_limit}{when}"
-        return f"{found.status.label()}: {text(key)}{when}"
+        return f"{found.status.label(lang)}: {text(key, lang)}{when}"
 
     @property
     def max_concurrent(self) -> int:

@@ -19,7 +19,7 @@ class ExitCode(enum.IntEnum):
 
     #: Every job is completed.
     DONE = 0
-    #: Some jobs failed or expired.
+    #: Some jobs failed or expired, or could not be changed.
     FAILED = 1
     #: The call was wrong; nothing was started.
     USAGE = 2
@@ -44,6 +44,8 @@ class Summary:
         paused: why the batch is paused; ``None`` when it is not, ``""`` when a person did it.
         callback_errors: how many callbacks raised.
         location: of the storage, for the command that resumes.
+        earlier: failed jobs that an earlier run left and that nobody asked for now; they are
+            counted and told, but are no failure of this run. The command line sets it.
     """
 
     batch: str
@@ -54,6 +56,7 @@ class Summary:
     paused: str | None = None
     callback_errors: int = 0
     location: str = ""
+    earlier: int = 0
 
     @property
     def counts(self) -> Mapping[JobStatus, int]:
@@ -62,7 +65,7 @@ class Summary:
 
     @property
     def ok(self) -> bool:
-        """Whether every job is completed."""
+        """Whether every job that was asked for is completed."""
         return self.exit_code is ExitCode.DONE
 
     @property
@@ -71,31 +74,33 @@ class Summary:
         progress = self.progress
         if self.stopped and progress.done < progress.total:
             return ExitCode.FAILED if self.stopped == AT_FIRST_ERROR else ExitCode.INTERRUPTED
-        if progress.failed:
+        if progress.failed > self.earlier:
             return ExitCode.FAILED
-        if progress.completed == progress.total or (self.limited and not progress.held):
+        if progress.done == progress.total or (self.limited and not progress.held):
             return ExitCode.DONE
-        canceled = self.counts.get(JobStatus.CANCELED, 0)
-        return ExitCode.DONE if progress.completed + canceled == progress.total else ExitCode.HELD
+        return ExitCode.HELD
 
     def headline(self, lang: str | None = None) -> str:
         """One line: how it ended."""
         progress = self.progress
         if not progress.total:
             return text("done_empty", lang)
-        if self.limited and self.exit_code is ExitCode.DONE:
-            return f"{text('done_limited', lang)}: {self._counted(lang)}"
-        key = {
+        return f"{text(self._key(), lang)}: {self._counted(lang)}"
+
+    def _key(self) -> str:
+        if self.exit_code is ExitCode.DONE and self.limited:
+            return "done_limited"
+        if self.exit_code is ExitCode.DONE and self.progress.failed:
+            return "done_asked"
+        return {
             ExitCode.DONE: "done_all",
             ExitCode.FAILED: "done_failed",
             ExitCode.HELD: "done_held",
             ExitCode.INTERRUPTED: "done_stopped",
         }[self.exit_code]
-        return f"{text(key, lang)}: {self._counted(lang)}"
 
     def _counted(self, lang: str | None) -> str:
-        order = sorted(self.counts, key=lambda status: (status is not JobStatus.COMPLETED, status))
-        parts = [f"{self.counts[s]} {s.label(lang)}" for s in order if self.counts[s]]
+        parts = [f"{count} {label}" for label, count in self.progress.by_label(lang).items()]
         return f"{', '.join(parts)} ({self.progress.elapsed:.1f} s)"
 
     def __str__(self) -> str:
@@ -107,7 +112,8 @@ class Summary:
             f"<td>{_escape(cause.remedy or '')}</td></tr>"
             for cause in self.failures
         )
-        return f"<b>{_escape(self.headline())}</b><table>{rows}</table>"
+        table = f"<table>{rows}</table>" if rows else ""
+        return f"<b>{_escape(self.headline())}</b>{table}"
 
 
 def _escape(value: str) -> str:

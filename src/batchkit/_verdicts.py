@@ -236,7 +236,7 @@ _REMEDY = {
     ErrorKind.AUTHENTICATION: "check the key and the account's credit, then resume the batch",
     ErrorKind.QUOTA: "add credit or wait for the quota, then resume the batch",
     ErrorKind.MODERATION: "change the prompt: the provider refuses it, and will again",
-    ErrorKind.INVALID_INPUT: "change the request as the provider says, then add it again",
+    ErrorKind.INVALID_INPUT: "correct the item and add it again: the same would be refused again",
     ErrorKind.TIMEOUT: "raise request_timeout if the provider is slow",
     ErrorKind.UNCERTAIN: "look the job up at the provider before repeating it",
     ErrorKind.NOT_FOUND: "check that the key belongs to the account that started the job",

@@ -58,11 +58,15 @@ def test_why_names_the_fault_and_the_remedy(make_runner: MakeRunner) -> None:
     runner.config = runner.config.replace(max_retries=0)
     runner.run()
 
-    said = [runner.why(job) for job in [*jobs, held]]
+    said = [runner.why(job, lang="en") for job in [*jobs, held]]
 
     assert "the prompt is not allowed" in said[0]
     assert "check the connection, then retry" in said[2]
+    assert said[4] == "Paused: held by a person"
     assert len(set(said)) == 5
+    assert runner.why(jobs[2], lang="pt").endswith(
+        "(verifique a conexão e repita os itens que falharam)"
+    )
 
 
 def test_an_uncertain_job_can_be_resolved_both_ways(make_runner: MakeRunner, storage: Any) -> None:

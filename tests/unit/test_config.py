@@ -23,8 +23,18 @@ def test_values_are_brought_into_form() -> None:
     options: dict[str, Any] = {"output": Path("out"), "formats": ["txt"]}
     config = BatchConfig(rate_limit="30/min", **options)
     assert config.rate_limit == RateLimit(30, 60)
-    assert (config.output, config.formats, config.auto_download) == ("out", ("txt",), True)
+    assert (config.formats, config.auto_download) == (("txt",), True)
     assert not BatchConfig().auto_download
+
+
+def test_the_folder_stays_the_same_wherever_the_batch_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert BatchConfig(output="out").output == str(tmp_path / "out")
+    assert BatchConfig(output="~/out").output == "/home/me/out"
+    assert BatchConfig(output="/out").output == "/out"
 
 
 WRONG: list[tuple[str, Any]] = [
@@ -68,8 +78,8 @@ def test_one_format_is_not_taken_letter_by_letter() -> None:
 
 
 def test_replace() -> None:
-    config = BatchConfig().replace(delay=2, output="x")
-    assert (config.delay, config.output) == (2.0, "x")
+    config = BatchConfig().replace(delay=2, output="/x")
+    assert (config.delay, config.output) == (2.0, "/x")
     with pytest.raises(UsageError, match=r"unknown option 'dely': choose from .*delay, formats"):
         config.replace(dely=3)
     with pytest.raises(UsageError, match="max_concurrent is 0"):

@@ -152,6 +152,7 @@ def test_messages() -> None:
     assert describe(TimeoutError()).message == "TimeoutError"
     assert describe(ResultExpiredError("no")).remedy
     assert describe(KeyError("no")).remedy is None
+    assert "the same would be refused again" in (describe(RejectedError("no")).remedy or "")
     assert "check the connection" in (describe(ConnectionResetError("x")).remedy or "")
 
 

@@ -11,6 +11,11 @@ from batchkit._calls import Calls
 from batchkit._config import Control
 from batchkit._engine import DONE, Engine
 
+#: Seconds between two turns of a host's loop that has nothing else to do. A notebook's kernel
+#: learns of an interrupt when its loop turns, and does not wake it:
+#: https://github.com/ipython/ipykernel, ``_cancel_on_sigint``.
+HEARTBEAT = 0.2
+
 
 class Bell:
     """Ends a wait from any thread and from a signal handler."""
@@ -87,7 +92,8 @@ def _drive(engine: Engine, calls: Calls, failure: list[BaseException]) -> None:
 
 async def _stop_when_cancelled(engine: Engine) -> None:
     try:
-        await anyio.sleep_forever()
+        while True:
+            await anyio.sleep(HEARTBEAT)
     finally:
         # Also reached when the engine is done, which does not mind.
         engine.stop(Control.ABORTING, "cancelled")
