@@ -111,6 +111,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "Modelo {0}: só inglês. Para outro idioma: --model base (baixa o modelo uma vez)",
         "Model {0}: English only. For other languages: --model base (downloads the model once)",
     ),
+    "fetching_model": (
+        "Baixando o modelo {0}, só desta vez",
+        "Downloading the model {0}, this once",
+    ),
     "taken_up": ("De volta à fila: {0}", "Queued again: {0}"),
     "runs_elsewhere": (
         "O lote continua no processo que o executa.",
@@ -133,6 +137,61 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
         "Jobs deleted from the database: {0} (files stay)",
     ),
     "no_jobs": ("Nenhum item", "No jobs"),
+    "no_events": ("Nada aconteceu ainda", "Nothing has happened yet"),
+    "no_uncertain": ("Nenhum envio incerto", "No uncertain submissions"),
+    "client_again": ("Cliente, como da última vez: {0}", "Client, as last time: {0}"),
+    "not_retried": (
+        "Falharam antes e não são repetidos: {0} (para repetir: --retry)",
+        "Failed earlier and not tried again: {0} (to try them again: --retry)",
+    ),
+    "failed_earlier": (
+        "Erros de antes, que este comando não pediu: {0}",
+        "Failures of earlier runs, which this command did not ask for: {0}",
+    ),
+    "to_give_up": ("Desistir dos que falharam", "Give up on the failed ones"),
+    "verified": (
+        "Arquivos conferidos: {0} · faltando ou alterados: {1}",
+        "Files checked: {0} · missing or changed: {1}",
+    ),
+    "sent_at": ("enviado em {0}", "sent at {0}"),
+    "look_there": (
+        "Procure no provedor, pela hora e pelo prompt ou pela chave, e depois diga:",
+        "Look at the provider's list, by time and prompt or key, then say:",
+    ),
+    "was_accepted": ("está lá", "it is there"),
+    "not_accepted": ("não está lá, enviar de novo", "it is not there, submit it again"),
+    "give_up": ("desistir, sem cancelar nada no provedor", "give up; cancels nothing there"),
+    "resolved_found": (
+        "Serão acompanhados, sem novo envio: {0}",
+        "Polled on, without a new submission: {0}",
+    ),
+    "resolved_absent": ("Serão enviados de novo: {0}", "To be submitted again: {0}"),
+    "held_said": ("Retidos: {0}", "Held: {0}"),
+    "released_said": ("De volta à fila: {0}", "Queued again: {0}"),
+    "canceled_said": (
+        "Fora da lista: {0} (nada foi cancelado em um provedor)",
+        "Off the list: {0} (nothing was cancelled at a provider)",
+    ),
+    "cancel_asked": (
+        "Cancelamento pedido: {0}; quem executa o lote cancela no provedor",
+        "Asked to cancel: {0}; whoever runs the batch cancels at the provider",
+    ),
+    "removed_said": ("Removidos: {0}", "Removed: {0}"),
+    "not_changed": ("Item {0} não mudou: {1}", "Job {0} was not changed: {1}"),
+    "unpause_said": (
+        "O lote {0} pode continuar. Se ninguém o executa: {1}",
+        "Batch {0} may go on. If nobody runs it: {1}",
+    ),
+    "usage": ("Uso", "Usage"),
+    "options": ("Opções", "Options"),
+    "commands_run": ("Executar", "Run"),
+    "commands_look": ("Ver", "Look"),
+    "commands_steer": ("Decidir e controlar", "Decide and steer"),
+    "see_help": ("Ajuda: {0}", "Help: {0}"),
+    "unexpected": (
+        "isto não devia acontecer; com --verbose vê-se onde foi",
+        "this should not happen; run again with --verbose to see where",
+    ),
     "no_batches": ("Nenhum lote", "No batches"),
 }
 

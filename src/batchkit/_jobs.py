@@ -61,9 +61,7 @@ TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     _S.COLLECTING: frozenset({_S.COMPLETED, _S.EXPIRED, _S.FAILED}),
     _S.COMPLETED: frozenset(),
     # Only a person takes these up again.
-    _S.FAILED: frozenset(
-        {_S.PENDING, _S.PROCESSING, _S.COLLECTING, _S.UNCERTAIN, _S.CANCELED}
-    ),
+    _S.FAILED: frozenset({_S.PENDING, _S.PROCESSING, _S.COLLECTING, _S.UNCERTAIN, _S.CANCELED}),
     _S.EXPIRED: frozenset({_S.PENDING, _S.PROCESSING, _S.CANCELED}),
     _S.CANCELED: frozenset({_S.PENDING, _S.PROCESSING, _S.COLLECTING, _S.UNCERTAIN}),
 }

@@ -14,7 +14,7 @@ from whisper_kit import MEDIA, RATE, job, noise, write_media, write_wav
 
 from batchkit._errors import MissingExtraError, RejectedError, UsageError
 from batchkit._requests import GenerateVideo, Request, TranscribeVideo
-from batchkit.clients import whisper
+from batchkit.clients import _sound
 from batchkit.clients.whisper import FasterWhisperClient
 
 # -- files that cannot be used ---------------------------------------------------------------------
@@ -81,14 +81,14 @@ def test_a_recording_may_change_its_format_half_way(tmp_path: Path) -> None:
         for layout in ("mono", "stereo")
     ]
     (tmp_path / "both.aac").write_bytes(b"".join(part.read_bytes() for part in parts))
-    sound, facts = whisper._read_sound(str(tmp_path / "both.aac"))
+    sound, facts = _sound.read_sound(str(tmp_path / "both.aac"))
     assert len(sound) / RATE == pytest.approx(4.0, abs=0.3)
     assert facts["damaged_packets"] == 0
 
 
 def test_odd_file_names_are_only_names(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "concat:a|%03d.wav", noise(1))
-    sound, _ = whisper._read_sound(str(path))
+    sound, _ = _sound.read_sound(str(path))
     assert len(sound) == RATE
 
 

@@ -185,12 +185,19 @@ def test_a_folder_is_a_model(fake: type[FakeModel], tmp_path: Path) -> None:
 
 def test_a_model_that_cannot_be_had(fake: type[FakeModel], tmp_path: Path) -> None:
     fake.error = OSError("no route to the hub\nand much more")
-    problem = r"'base' as int8 cannot be read or downloaded \(no route to the hub\): give one of"
+    problem = r"'base' is not on this machine and cannot be downloaded \(no route to the hub\): conn"
     with pytest.raises(UsageError, match=problem):
         FasterWhisperClient("base").load()
     with pytest.raises(RejectedError, match=problem) as caught:
         told(tmp_path)
     assert caught.value.code == "model"
+
+
+def test_a_model_that_is_damaged(fake: type[FakeModel]) -> None:
+    fake.error = RuntimeError("unexpected end of file")
+    problem = r"'base' cannot be read as int8 \(unexpected end of file\): give another model"
+    with pytest.raises(UsageError, match=problem):
+        FasterWhisperClient("base").load()
 
 
 def test_threads_load_a_model_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from batchkit._jobs import Job
 from batchkit._requests import Request, TranscribeVideo
-from batchkit.clients import whisper
+from batchkit.clients import _sound
 
 av = pytest.importorskip("av")
 
@@ -69,7 +69,7 @@ def write_media(
 
 
 def speech(name: str = "austen-0890.mp3") -> np.ndarray[Any, Any]:
-    sound, _ = whisper._read_sound(str(MEDIA / name))
+    sound, _ = _sound.read_sound(str(MEDIA / name))
     return np.asarray(sound)
 
 

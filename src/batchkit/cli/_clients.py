@@ -6,9 +6,10 @@ import os
 import sys
 from pathlib import Path
 
+from batchkit._codec import load_config
 from batchkit._config import Batch
 from batchkit._errors import UsageError
-from batchkit.clients.binding import bind_client
+from batchkit.clients.binding import bind_client, close_client
 from batchkit.storage import Storage
 from batchkit.ui._report import BUILT_IN
 
@@ -49,13 +50,35 @@ def _whisper(max_concurrent: int) -> object:
     return FasterWhisperClient(num_workers=workers)
 
 
+def model_is_here(model: str | None) -> bool:
+    """Whether a Whisper model need not be downloaded; reads nothing but a folder's list.
+
+    Raises:
+        UsageError: there is no such model.
+    """
+    from faster_whisper import download_model
+
+    from batchkit.clients.whisper import _choose
+
+    target = _choose(model).target
+    if Path(target).is_dir():
+        return True
+    try:
+        download_model(target, local_files_only=True)
+    except (OSError, ValueError):
+        # What the hub's own library raises for what it has not stored.
+        return False
+    return True
+
+
 def _foreign(spec: str) -> str:
     # A program that is not installed lies in the current folder; scripts start without it.
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        bind_client(spec)
+        # Only to see that it can be made: each run makes one of its own.
+        close_client(bind_client(spec))
     except UsageError:
         raise
     except Exception as exc:
@@ -75,6 +98,9 @@ def client_of(batch: Batch, spec: str | None, *, max_concurrent: int | None = No
     if batch.client_ref in BUILT_IN:
         limit = max_concurrent or batch.max_concurrent
         return make_client(BUILT_IN[batch.client_ref], max_concurrent=limit)
+    named = load_config(batch.config).client_name
+    if named is not None:
+        return _again(batch, named)
     if not batch.client_ref:
         raise UsageError(
             f"batch {batch.name!r} was never run, so it names no client: say which with --client"
@@ -83,6 +109,16 @@ def client_of(batch: Batch, spec: str | None, *, max_concurrent: int | None = No
         f"batch {batch.name!r} was run with {batch.client_ref}, which this command cannot make by "
         "itself: add --client package.module:factory"
     )
+
+
+def _again(batch: Batch, named: str) -> object:
+    try:
+        return make_client(named)
+    except UsageError as exc:
+        raise UsageError(
+            f"client {named!r}, with which batch {batch.name!r} was run, cannot be made here "
+            f"({exc}): run this in the folder where it lies, or say another one with --client"
+        ) from exc
 
 
 def refuse_other_client(storage: Storage, name: str, client: object) -> None:
@@ -94,7 +130,9 @@ def refuse_other_client(storage: Storage, name: str, client: object) -> None:
     batch = storage.find_batch(name)
     if batch is None or not batch.client_ref:
         return
-    ref = bind_client(client).ref
+    bound = bind_client(client)
+    close_client(bound)
+    ref = bound.ref
     if ref.partition("@")[0] != batch.client_ref.partition("@")[0]:
         raise UsageError(
             f"batch {name!r} was run with {batch.client_ref}, not with {ref}: give this work "

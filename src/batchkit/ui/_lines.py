@@ -11,6 +11,7 @@ import attrs
 from batchkit._i18n import language, text
 from batchkit._jobs import Job
 from batchkit._progress import Progress
+from batchkit._wording import Wording, translated
 from batchkit.storage.base import Failures
 
 #: Jobs in flight that a screen names; the rest is counted.
@@ -52,6 +53,7 @@ class Snapshot:
         stopping: a person asked for the end of the run.
         local: the work is done on this machine.
         lang: ``"pt"`` or ``"en"``.
+        worded: how messages of errors are said.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Snapshot:
     stopping: bool = False
     local: bool = False
     lang: str | None = None
+    worded: Wording = translated
 
     @property
     def state(self) -> str:
@@ -106,9 +109,13 @@ class Snapshot:
         more = len(self.active) - MOST_JOBS
         return text("more_active", self.lang, more) if more > 0 else ""
 
+    def said(self, message: str) -> str:
+        """The message of an error, fit for a line of a screen."""
+        return clean(self.worded(message, self.lang))
+
     def failure_line(self) -> str:
         """Failures by cause in one line; empty when there are none."""
-        causes = "; ".join(f"{cause.count}× {clean(cause.message)}" for cause in self.failures)
+        causes = "; ".join(f"{cause.count}× {self.said(cause.message)}" for cause in self.failures)
         return f"{text('errors', self.lang)}: {causes}" if causes else ""
 
 

@@ -14,6 +14,7 @@ from batchkit._errors import BatchkitError
 from batchkit._i18n import text
 from batchkit._jobs import IN_FLIGHT, JobStatus
 from batchkit._summary import ExitCode, Summary
+from batchkit._wording import Wording, translated
 from batchkit.storage.base import Failures
 from batchkit.ui._lines import clean, duration, say, short
 
@@ -31,6 +32,7 @@ BUILT_IN = {
 DEFAULT_STORAGE = "batchkit.db"
 
 _MOST_CAUSES = 10
+_GIVE_UP = "cancel --status failed --status expired"
 _KEYS = {
     ExitCode.DONE: "done_all",
     ExitCode.FAILED: "done_failed",
@@ -50,6 +52,7 @@ def print_summary(
     *,
     lang: str | None = None,
     file: TextIO | None = None,
+    worded: Wording = translated,
 ) -> None:
     """Prints how a run ended, and what can be done next.
 
@@ -59,11 +62,12 @@ def print_summary(
         summary: what :meth:`~batchkit.BatchRunner.run` returned.
         runner: the same runner, still open: for the titles of failed jobs, the output folder, and
             commands that fit.
-        lang: ``"pt"`` or ``"en"``; by default ``BATCHKIT_LANG``, else Portuguese.
+        lang: ``"pt"`` or ``"en"``; by default ``BATCHKIT_LANG``, else the locale's.
         file: standard output by default.
+        worded: how messages of errors are said; called with one and the language.
     """
     stream = file or sys.stdout
-    report = _Report(summary, runner, lang)
+    report = _Report(summary, runner, lang, worded)
     say(stream, _bold(report.headline(), _COLORS.get(summary.exit_code, _YELLOW), stream))
     for block in (report.counts, report.failures, report.next_steps):
         for line in block():
@@ -76,11 +80,17 @@ def _bold(line: str, color: str, stream: TextIO) -> str:
 
 
 class _Report:
-    def __init__(self, summary: Summary, runner: BatchRunner | None, lang: str | None) -> None:
+    def __init__(
+        self, summary: Summary, runner: BatchRunner | None, lang: str | None, worded: Wording
+    ) -> None:
         self._summary, self._runner, self._lang = summary, runner, lang
+        self._worded = worded
 
     def _text(self, key: str, *args: object) -> str:
         return text(key, self._lang, *args)
+
+    def _said(self, message: str) -> str:
+        return clean(self._worded(message, self._lang))
 
     def headline(self) -> str:
         progress = self._summary.progress
@@ -102,6 +112,8 @@ class _Report:
         if code is ExitCode.DONE and open_jobs:
             # What --limit asked for is done; the batch is not.
             return "done_limited"
+        if code is ExitCode.DONE and self._summary.progress.failed:
+            return "done_asked"
         # Nobody runs it, and nothing waits for a person: that is no case for a decision.
         if code is ExitCode.HELD and open_jobs and not self._summary.progress.held:
             return "done_partial"
@@ -112,7 +124,7 @@ class _Report:
         return sum(counts.get(status, 0) for status in (JobStatus.PENDING, *IN_FLIGHT))
 
     def counts(self) -> Iterator[str]:
-        found = {s.label(self._lang): n for s, n in self._summary.counts.items() if n}
+        found = self._summary.progress.by_label(self._lang)
         width = max(map(len, found), default=0)
         for label, count in found.items():
             yield f"  {label:<{width}}  {count:>6}"
@@ -122,9 +134,9 @@ class _Report:
         if causes:
             yield f"{self._text('errors')}:"
         for cause in causes[:_MOST_CAUSES]:
-            yield f"  {cause.count} × {clean(cause.message) or cause.kind}"
+            yield f"  {cause.count} × {self._said(cause.message) or cause.kind}"
             if cause.remedy:
-                yield f"      {self._text('remedy')}: {clean(cause.remedy)}"
+                yield f"      {self._text('remedy')}: {self._said(cause.remedy)}"
             yield from self._example(cause)
         if len(causes) > _MOST_CAUSES:
             more = self._text("more_causes", len(causes) - _MOST_CAUSES)
@@ -146,7 +158,9 @@ class _Report:
         if summary.stopped not in _SAID_ALREADY and summary.exit_code is not ExitCode.DONE:
             yield self._text("stopped_because", self._cause())
         if summary.paused:
-            yield self._text("paused_because", clean(summary.paused))
+            yield self._text("paused_because", self._said(summary.paused))
+        if summary.earlier:
+            yield self._text("failed_earlier", summary.earlier)
         if summary.callback_errors:
             yield self._text("callback_errors", summary.callback_errors)
         output = self._runner.config.output if self._runner is not None else None
@@ -156,17 +170,18 @@ class _Report:
 
     def _cause(self) -> str:
         known = _STOPS.get(self._summary.stopped)
-        return self._text(known) if known else clean(self._summary.stopped)
+        return self._text(known) if known else self._said(self._summary.stopped)
 
     def _commands(self) -> Iterator[str]:
         summary = self._summary
         counts = summary.counts
         if summary.progress.failed:
             yield f"{self._text('to_retry')}: {self._command('retry-failed', client=True)}"
+            yield f"{self._text('to_give_up')}: {self._command(_GIVE_UP)}"
         if self._open() or summary.paused is not None:
             yield f"{self._text('to_resume')}: {self._command('resume', client=True)}"
         if counts.get(JobStatus.UNCERTAIN):
-            yield f"{self._text('to_see_uncertain')}: {self._command('list --status uncertain')}"
+            yield f"{self._text('to_see_uncertain')}: {self._command('uncertain')}"
         if counts.get(JobStatus.PAUSED) and summary.paused is None:
             yield f"{self._text('to_see_held')}: {self._command('list --status paused')}"
 
@@ -175,12 +190,13 @@ class _Report:
         if runner is not None and runner.storage.location in ("memory", ":memory:"):
             return self._text("to_resume_program")
         ref = runner.batch.client_ref if runner is not None else ""
+        named = runner is not None and runner.config.client_name is not None
         several = runner is None or len(runner.storage.batches()) > 1
         return command(
             words,
             location,
             self._summary.batch if several else None,
-            foreign_client=client and bool(ref) and ref not in BUILT_IN,
+            foreign_client=client and bool(ref) and ref not in BUILT_IN and not named,
         )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 from batchkit._i18n import text
-from batchkit.ui._lines import Snapshot, clean, say
+from batchkit.ui._lines import Snapshot, say
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -80,9 +80,9 @@ class Lines:
         for cause in seen.failures:
             if (cause.kind, cause.message) not in self._causes:
                 self._causes.add((cause.kind, cause.message))
-                remedy = f" ({clean(cause.remedy)})" if cause.remedy else ""
+                remedy = f" ({seen.said(cause.remedy)})" if cause.remedy else ""
                 label = text("failed", seen.lang)
-                say(self._stream or sys.stderr, f"{label}: {clean(cause.message)}{remedy}")
+                say(self._stream or sys.stderr, f"{label}: {seen.said(cause.message)}{remedy}")
 
     def close(self, seen: Snapshot | None) -> None:
         """Writes how it ended, unless that was the last line."""

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from batchkit._wording import Wording, translated
 from batchkit.storage.base import Failures
 from batchkit.ui._lines import Snapshot, Watched
 from batchkit.ui._report import print_summary
@@ -23,7 +24,11 @@ _GRACE = 2.0
 
 @contextmanager
 def show_progress(
-    runner: Watched, *, lang: str | None = None, screen: Screen | None = None
+    runner: Watched,
+    *,
+    lang: str | None = None,
+    screen: Screen | None = None,
+    worded: Wording = translated,
 ) -> Iterator[Display]:
     """Shows how far *runner* is, on standard error, as long as the block lasts.
 
@@ -36,10 +41,11 @@ def show_progress(
 
     Args:
         runner: a :class:`~batchkit.BatchRunner`.
-        lang: ``"pt"`` or ``"en"``; by default ``BATCHKIT_LANG``, else Portuguese.
+        lang: ``"pt"`` or ``"en"``; by default ``BATCHKIT_LANG``, else the locale's.
         screen: where to, when standard error is not the place.
+        worded: how messages of errors are said; called with one and the language.
     """
-    display = Display(runner, lang)
+    display = Display(runner, lang, worded)
     display.start(screen)
     try:
         yield display
@@ -54,9 +60,11 @@ class Display:
         stopping: set it when a person asked for the end of the run, to say so.
     """
 
-    def __init__(self, runner: Watched, lang: str | None = None) -> None:
+    def __init__(
+        self, runner: Watched, lang: str | None = None, worded: Wording = translated
+    ) -> None:
         self.stopping = False
-        self._runner, self._lang = runner, lang
+        self._runner, self._lang, self._worded = runner, lang, worded
         self._local = _is_local(runner)
         self._failures: list[Failures] = []
         self._screen: Screen | None = None
@@ -117,6 +125,7 @@ class Display:
             stopping=self.stopping,
             local=self._local,
             lang=self._lang,
+            worded=self._worded,
         )
 
 
