@@ -185,7 +185,9 @@ def test_a_folder_is_a_model(fake: type[FakeModel], tmp_path: Path) -> None:
 
 def test_a_model_that_cannot_be_had(fake: type[FakeModel], tmp_path: Path) -> None:
     fake.error = OSError("no route to the hub\nand much more")
-    problem = r"'base' is not on this machine and cannot be downloaded \(no route to the hub\): conn"
+    problem = (
+        r"'base' is not on this machine and cannot be downloaded \(no route to the hub\): conn"
+    )
     with pytest.raises(UsageError, match=problem):
         FasterWhisperClient("base").load()
     with pytest.raises(RejectedError, match=problem) as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -56,3 +57,22 @@ def outputs(urls: list[str], media_type: str | None = None) -> tuple[Output, ...
 def whole(value: object) -> int | None:
     """A size as an API tells it, when it is one."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def number(value: object) -> float | None:
+    """A number as an API tells it, also as text; ``None`` for anything else."""
+    try:
+        return float(value) if isinstance(value, (int, float, str)) else None
+    except ValueError:
+        return None
+
+
+def timestamp(value: object) -> float | None:
+    """UTC seconds from what APIs send: a number of seconds, or an ISO 8601 text."""
+    if isinstance(value, str) and not value.replace(".", "", 1).isdigit():
+        try:
+            when = dt.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        return (when if when.tzinfo else when.replace(tzinfo=dt.UTC)).timestamp()
+    return number(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-import itertools
 import logging
 import re
 import threading
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from batchkit._context import report_progress
-from batchkit._errors import MissingExtraError, RejectedError, UsageError
+from batchkit._errors import MissingExtraError, RejectedError
 from batchkit._jobs import Job
 from batchkit._requests import Request, TranscribeVideo
 from batchkit._results import Output, Segment, Transcript, Word
