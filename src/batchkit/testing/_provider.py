@@ -1,242 +1,180 @@
-"""A fake provider that keeps a ledger: what was really submitted, charged, cancelled, fetched.
+"""The fake provider in this process, its clients, and crashes on demand.
 
 Tests judge from the provider's side. Whatever a batch believes, the ledger says what happened.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from urllib.parse import parse_qsl
 
 import attrs
 
-from batchkit._errors import (
-    NotAcceptedError,
-    NotFoundError,
-    OutcomeUnknownError,
-    RateLimitedError,
-    RejectedError,
-    ResultExpiredError,
-)
+from batchkit._calls import Clock
+from batchkit._clock import SystemClock
+from batchkit._errors import NotFoundError, OutcomeUnknownError
 from batchkit._io import CrashError
-from batchkit._jobs import ErrorKind, Handle, Job, JobError
+from batchkit._jobs import Handle, Job
 from batchkit._results import Output
-from batchkit.clients.base import (
-    Accepted,
-    Capabilities,
-    Finished,
-    RemoteState,
-    RemoteStatus,
-)
+from batchkit.clients.base import Accepted, Capabilities, RemoteStatus
+from batchkit.testing import _protocol as protocol
+from batchkit.testing._ledger import Ledger
+from batchkit.testing._messages import Reply, Request, Wire
+from batchkit.testing._model import Keys, Model
+from batchkit.testing._plan import Plan
+from batchkit.testing._routes import Routes
 
 
-@attrs.define
-class RemoteJob:
-    """A job as the fake provider knows it.
-
-    Attributes:
-        id: its handle.
-        item: which item of the batch it serves: the prompt.
-        key: the submit key.
-        script: what happens to it, see :class:`FakeProvider`.
-        polls_left: good status queries before it ends.
-        polls: status queries so far.
-        state: how it ended, or that it has not.
-    """
-
-    id: str
-    item: str
-    key: str
-    script: str
-    polls_left: int
-    polls: int = 0
-    state: RemoteState = RemoteState.RUNNING
-
-
-@attrs.define
-class Ledger:
-    """What happened at the provider, per item.
-
-    Attributes:
-        submissions: requests that reached it.
-        charges: jobs that were started, and billed.
-        cancels: jobs that it cancelled.
-        downloads: results that were fetched.
-        polls: status queries.
-    """
-
-    submissions: Counter[str] = attrs.field(factory=Counter)
-    charges: Counter[str] = attrs.field(factory=Counter)
-    cancels: Counter[str] = attrs.field(factory=Counter)
-    downloads: Counter[str] = attrs.field(factory=Counter)
-    polls: Counter[str] = attrs.field(factory=Counter)
-
-    def charged_twice(self) -> list[str]:
-        """Items that were billed more than once."""
-        return sorted(item for item, count in self.charges.items() if count > 1)
-
-
-#: What a script's word makes of one submission. Words after the first apply to later submissions.
-SCRIPTS = (
-    "ok",  # accepted, runs, succeeds
-    "slow",  # ten times as many polls
-    "reject",  # refused for good
-    "busy",  # proved not accepted; try again
-    "limit",  # the same, and everybody slows down
-    "drop_before",  # the connection broke; nothing was started (nobody can know)
-    "drop_after",  # the connection broke; the job runs
-    "fail",  # accepted, then fails; repeating does not help
-    "flaky",  # accepted, then fails; repeating may help
-    "blips",  # status queries fail three times in a row
-    "unknown",  # says a word that nobody knows, then succeeds
-    "expire",  # succeeds, but the result is gone
-    "lost",  # accepted, then the provider no longer knows it
-)
-
-
-class FakeProvider:
-    """A provider in this process, with scripted faults.
+class FakeProvider(Model):
+    """A provider with a ledger that misbehaves as it is told: by script, or by chance and seed.
 
     The prompt says what happens: ``"cat"`` simply works, ``"cat [busy busy]"`` is refused twice and
-    then works; see :data:`SCRIPTS` for the words. Thread-safe.
+    then works, ``"cat [poll:503*3 fetch:cut]"`` breaks other operations; see :data:`FAULTS` for the
+    words. Thread-safe. Its methods are what a client in this process calls;
+    :class:`FakeServer` puts the same provider behind HTTP.
 
     Args:
         polls: good status queries before a job ends.
         keeps_keys: it can look a submission up by its key, and replays a key it has seen.
-        price: charged for each job that it starts.
+        price: charged for each job that it starts; a number, or ``"uniform:0.05,2"``.
+        keys: what it does with a submit key that it has seen: ``"none"`` ignores it, ``"replay"``
+            answers with the first job, ``"reject"`` answers 409, ``"lookup"`` finds jobs by it.
+        duration: seconds that a job takes, instead of *polls*: a number, ``"uniform:5,60"`` or
+            ``"lognormal:30,0.5"`` (median and sigma).
+        seed: the same again for the same faults, durations and prices.
+        fault_rate: share of requests that go wrong, 0 to 1, or by operation.
+        faults: which faults are drawn, by operation, instead of the usual ones.
+        size: bytes of a result; by default what :func:`content` makes.
+        url_seconds: how long a signed URL is good.
+        api_key: asked for by the server; ``None`` lets everybody in.
+        clock: the time.
+        ledger: one that goes on in a file.
     """
 
-    def __init__(self, *, polls: int = 2, keeps_keys: bool = False, price: float = 1.0) -> None:
-        self.polls, self.keeps_keys, self.price = polls, keeps_keys, price
-        self.ledger = Ledger()
-        self.jobs: dict[str, RemoteJob] = {}
-        self._by_key: dict[str, str] = {}
-        self._scripts: dict[str, deque[str]] = {}
-        self._next = ""
-        self._lock = threading.Lock()
+    def __init__(
+        self,
+        *,
+        polls: int = 2,
+        keeps_keys: bool = False,
+        price: float | str = 1.0,
+        keys: Keys = "none",
+        duration: float | str | None = None,
+        seed: int | str = 0,
+        fault_rate: float | Mapping[str, float] = 0.0,
+        faults: Mapping[str, Sequence[str]] | None = None,
+        size: int | None = None,
+        url_seconds: float = 3600.0,
+        api_key: str | None = None,
+        clock: Clock | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        super().__init__(
+            polls=polls,
+            keeps_keys=keeps_keys,
+            price=price,
+            keys=keys,
+            duration=duration,
+            size=size,
+            url_seconds=url_seconds,
+            api_key=api_key,
+            clock=clock or SystemClock(),
+            plan=Plan(seed, fault_rate, faults),
+            ledger=ledger or Ledger(),
+        )
+        self.routes = Routes(self)
+        self._refused_until = 0.0
 
-    def submit(self, prompt: str, key: str) -> Handle:
-        """Starts a job, or fails as the script says."""
-        with self._lock:
-            item = prompt.partition(" [")[0]
-            self.ledger.submissions[item] += 1
-            if self.keeps_keys and key in self._by_key:
-                return Handle(id=self._by_key[key])
-            word = self._next_word(prompt)
-            self._refuse(word)
-            job = self._start(item, key, word)
-        if word == "drop_after":
-            raise OutcomeUnknownError("the connection broke after the request was sent")
-        return Handle(id=job.id, data={"item": item})
+    def script(self, item: str, *words: str) -> None:
+        """Adds to the script of one item.
 
-    def _next_word(self, prompt: str) -> str:
-        told, self._next = self._next, ""
-        if told:
-            return told
-        item, found, words = prompt.partition(" [")
-        script = self._scripts.setdefault(item, deque(words.rstrip("]").split() if found else ()))
-        return script.popleft() if script else "ok"
+        Raises:
+            UsageError: a word is no fault.
+        """
+        with self.lock:
+            self.plan.script(item, *words)
+
+    def script_next(self, *words: str) -> None:
+        """Faults for the next requests, whichever item they are about.
+
+        Raises:
+            UsageError: a word is no fault.
+        """
+        with self.lock:
+            self.plan.script_next(*words)
+
+    # -- what check_client asks for ----------------------------------------------------------
 
     def submissions(self) -> int:
-        """How many submissions it has seen; with the next two, what ``check_client`` needs."""
+        """How many submissions it has seen."""
         return sum(self.ledger.submissions.values())
 
     def drop_next(self) -> None:
         """Accepts the next submission, and breaks the connection before it answers."""
-        self._next = "drop_after"
+        self.script_next("drop_after")
 
     def refuse_next(self) -> None:
         """Refuses the next submission."""
-        self._next = "reject"
+        self.script_next("reject")
 
-    def _refuse(self, word: str) -> None:
-        if word == "reject":
-            raise RejectedError("the prompt is not allowed", code="moderation")
-        if word == "busy":
-            raise NotAcceptedError("the service is busy", code="503")
-        if word == "limit":
-            raise RateLimitedError("too many requests", code="429", retry_after=2.0)
-        if word == "drop_before":
-            raise OutcomeUnknownError("the connection broke before the request was sent")
+    # -- what a client in this process calls -------------------------------------------------
 
-    def _start(self, item: str, key: str, word: str) -> RemoteJob:
-        number = len(self.jobs) + 1
-        job = RemoteJob(f"remote-{number}", item, key, word, self._polls(word))
-        self.jobs[job.id] = job
-        self._by_key[key] = job.id
-        self.ledger.charges[item] += 1
-        return job
-
-    def _polls(self, word: str) -> int:
-        return self.polls * 10 if word == "slow" else self.polls
+    def submit(self, prompt: str, key: str) -> Handle:
+        """Starts a job, or fails as the script says."""
+        reply = self._ask(protocol.submit_request(prompt, key), submits=True)
+        return protocol.accepted(reply, self.clock.time()).handle
 
     def poll(self, handle: Handle) -> RemoteStatus:
         """One status query."""
-        with self._lock:
-            job = self.jobs.get(handle.id)
-            if job is None or job.script == "lost":
-                raise NotFoundError("no such job", code="404")
-            job.polls += 1
-            self.ledger.polls[job.item] += 1
-            if job.script == "blips" and job.polls <= 3:
-                raise ConnectionResetError("the connection broke")
-            if job.state is not RemoteState.RUNNING:
-                return self._ended(job)
-            job.polls_left -= 1
-            if job.polls_left > 0:
-                done = 1 - job.polls_left / self._polls(job.script)
-                word = "simmering" if job.script == "unknown" else "running"
-                return RemoteStatus(state=RemoteState.RUNNING, progress=done, raw_state=word)
-            failed = job.script in ("fail", "flaky")
-            job.state = RemoteState.FAILED if failed else RemoteState.SUCCEEDED
-            return self._ended(job)
-
-    def _ended(self, job: RemoteJob) -> RemoteStatus:
-        if job.state is RemoteState.SUCCEEDED:
-            output = Output(ref=job.id, media_type="video/mp4", size=len(content(job.item)))
-            done = Finished(outputs=(output,), value={"remote": job.id})
-            return RemoteStatus(state=job.state, finished=done, cost=self.price)
-        error = None
-        if job.state is RemoteState.FAILED:
-            retryable = job.script == "flaky"
-            error = JobError(
-                kind=ErrorKind.PROVIDER, message="generation failed", retryable=retryable
-            )
-        return RemoteStatus(state=job.state, error=error, cost=self.price)
+        reply = self._ask(protocol.poll_request(handle.id))
+        return protocol.status_of(reply, self.clock.time())
 
     def fetch(self, output: Output) -> bytes:
         """Brings a result."""
-        with self._lock:
-            job = self.jobs[output.ref or ""]
-            if job.script == "expire":
-                raise ResultExpiredError("the result has been deleted", code="410")
-            self.ledger.downloads[job.item] += 1
-            return content(job.item)
+        job = self.jobs.get(output.ref or "")
+        if job is None:
+            raise NotFoundError("no such result", code="404")
+        path, _, query = self.sign(job).partition("?")
+        reply = self._ask(Request(method="GET", path=path, query=dict(parse_qsl(query))))
+        if reply.body is None:
+            raise protocol.refused(reply, self.clock.time())
+        return reply.body
 
     def cancel(self, handle: Handle) -> bool:
         """Ends a running job."""
-        with self._lock:
-            job = self.jobs[handle.id]
-            if job.state is RemoteState.RUNNING:
-                job.state = RemoteState.CANCELED
-                self.ledger.cancels[job.item] += 1
-            return job.state is RemoteState.CANCELED
+        reply = self._ask(protocol.cancel_request(handle.id))
+        return protocol.canceled(reply, self.clock.time())
 
     def find(self, key: str) -> Handle | None:
         """Looks a submission up by its key."""
-        with self._lock:
-            found = self._by_key.get(key)
-            return None if found is None else Handle(id=found)
+        return protocol.found(self._ask(protocol.find_request(key)), self.clock.time())
+
+    def _ask(self, request: Request, *, submits: bool = False) -> Reply:
+        """A request and its reply, with what a network would make of it."""
+        if self.clock.monotonic() < self._refused_until:
+            raise ConnectionRefusedError("nobody listens")
+        if self.api_key is not None:
+            headers = {**request.headers, "authorization": f"Bearer {self.api_key}"}
+            request = attrs.evolve(request, headers=headers)
+        reply = self.routes.answer(request)
+        if reply.later is not None:
+            reply = attrs.evolve(reply.later(), wire=Wire.HANG)
+        if reply.refuse:
+            self._refused_until = self.clock.monotonic() + reply.refuse
+        if reply.sent is not None:
+            reply.sent(reply.wire is Wire.WHOLE)
+        if reply.wire is not Wire.WHOLE:
+            raise _broken(reply, submits=submits)
+        return reply
 
 
-def content(item: str) -> bytes:
-    """The bytes that the fake provider delivers for an item."""
-    return f"video of {item}\n".encode() * 20
-
-
-def _prompt(job: Job) -> str:
-    return str(getattr(job.request, "prompt", job.title))
+def _broken(reply: Reply, *, submits: bool) -> Exception:
+    """What a caller sees when a reply does not arrive."""
+    if reply.wire in (Wire.HANG, Wire.STALL):
+        return TimeoutError("there was no answer in time")
+    if not submits:
+        return ConnectionResetError("the connection broke")
+    when = "after" if reply.processed else "before"
+    return OutcomeUnknownError(f"the connection broke {when} the request was sent")
 
 
 class FakeClient:
@@ -266,7 +204,7 @@ class FakeClient:
     def submit(self, job: Job) -> Accepted:
         """Submits once; never repeats."""
         self._before("submit")
-        return Accepted(handle=self.provider.submit(_prompt(job), job.submit_key))
+        return Accepted(handle=self.provider.submit(protocol.prompt_of(job), job.submit_key))
 
     def poll(self, handle: Handle) -> RemoteStatus:
         """One status query."""
