@@ -47,6 +47,42 @@ WORD_ENDS = {
     "unknown": "completed",
     "expire": "completed",
     "lost": "failed",
+    # the connection
+    "reset": "uncertain",
+    "reset_after": "uncertain",
+    "hang": "uncertain",
+    "hang_after": "uncertain",
+    "late": "uncertain",
+    "cut": "uncertain",
+    "noise": "uncertain",
+    "refuse": "completed",
+    # the answer
+    "401": "pending",
+    "402": "pending",
+    "403": "pending",
+    "404": "uncertain",
+    "408": "uncertain",
+    "409": "uncertain",
+    "425": "uncertain",
+    "429": "completed",
+    "500": "uncertain",
+    "502": "uncertain",
+    "503": "uncertain",
+    "504": "uncertain",
+    "408_after": "uncertain",
+    "409_after": "uncertain",
+    "500_after": "uncertain",
+    "502_after": "uncertain",
+    "503_after": "uncertain",
+    "504_after": "uncertain",
+    "garbage": "uncertain",
+    "wrong_json": "uncertain",
+    "no_id": "uncertain",
+    # the job
+    "flap": "completed",
+    "backwards": "completed",
+    "empty": "failed",
+    "unseen": "completed",
 }
 
 
@@ -56,13 +92,25 @@ def test_every_word_has_an_end_that_is_known() -> None:
 
 @pytest.mark.parametrize("word", SCRIPTS)
 def test_each_word_ends_a_job_as_it_says(word: str) -> None:
-    runner = BatchRunner(
-        FakeClient(FakeProvider()), storage=MemoryStorage(), clock=FakeClock(), delay=0
-    )
+    clock = FakeClock()
+    provider = FakeProvider(clock=clock)
+    runner = BatchRunner(FakeClient(provider), storage=MemoryStorage(), clock=clock, delay=0)
     job = runner.add(f"cat [{word}]")
     runner.run()
 
     assert runner.job(job).status == WORD_ENDS[word]
+    assert (provider.ledger.charges.total() == 0) == (word in NEVER_STARTED)
+    assert provider.ledger.check(runner).ok
+
+
+#: Words of a submission that reach the provider and start nothing there.
+NEVER_STARTED = (
+    "reject",
+    "drop_before",
+    "reset",
+    "hang",
+    *("401", "402", "403", "404", "408", "409", "425", "500", "502", "503", "504"),
+)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ class Ledger:
     cents: Counter[str] = attrs.field(factory=Counter)
     by_key: Counter[str] = attrs.field(factory=Counter)
     bills: dict[str, Bill] = attrs.field(factory=dict)
-    _sink: Callable[[bytes], object] | None = attrs.field(default=None, init=False)
+    _sink: Callable[[bytes], object] | None = attrs.field(default=None, init=False, repr=False)
 
     @classmethod
     def read(cls, path: str | Path) -> Self:

@@ -133,21 +133,26 @@ class _Known:
 
     def vouches_for(self, bill: Bill) -> bool:
         """Whether its handle is the one of the bill."""
-        handle = self.attempt.handle
-        return handle is not None and handle.id == bill.job
+        # What a person resolved has its handle in the job alone.
+        handles = (self.attempt.handle, self.job.handle if self.is_last else None)
+        return any(handle is not None and handle.id == bill.job for handle in handles)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the job made no later attempt."""
+        return self.attempt.number == self.job.attempt
 
     @property
     def listed(self) -> bool:
         """Whether people are, or were, told that nobody can vouch for it."""
-        is_last = self.attempt.number == self.job.attempt
-        return self.uncertain or (is_last and self.job.status is JobStatus.SUBMITTING)
+        return self.uncertain or (self.is_last and self.job.status is JobStatus.SUBMITTING)
 
     @property
     def told(self) -> bool | None:
         """Whether the provider has told what it cost; ``None`` when only the sum can show it."""
         job, outcome = self.job, self.attempt.outcome
         gave_up = job.error is not None and job.error.kind in _GAVE_UP
-        if outcome in _TOLD and not (gave_up and self.attempt.number == job.attempt):
+        if outcome in _TOLD and not (gave_up and self.is_last):
             return True
         return None if outcome in _PERHAPS_TOLD else False
 

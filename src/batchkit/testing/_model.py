@@ -72,7 +72,7 @@ def _draw_or_none(spec: str | float | Draw | None) -> Draw | None:
     return None if spec is None else Draw.parse(spec)
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Model:
     """What a provider remembers and decides.
 
@@ -102,20 +102,25 @@ class Model:
     keeps_keys: bool = False
     size: int | None = None
     url_seconds: float = 3600.0
-    api_key: str | None = attrs.field(default=None, repr=False)
-    webhook_secret: str = attrs.field(default="whsec_ZmFrZSBwcm92aWRlcg==", repr=False)
+    api_key: str | None = attrs.field(default=None)
+    webhook_secret: str = attrs.field(default="whsec_ZmFrZSBwcm92aWRlcg==")
     clock: Clock = attrs.field(factory=SystemClock)
     plan: Plan = attrs.field(factory=Plan)
     ledger: Ledger = attrs.field(factory=Ledger)
     jobs: dict[str, RemoteJob] = attrs.field(factory=dict, init=False)
     webhooks: list[Webhook] = attrs.field(factory=list, init=False)
-    lock: threading.RLock = attrs.field(factory=threading.RLock, init=False, repr=False)
-    _by_key: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
-    _numbers: Any = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)
+    lock: threading.RLock = attrs.field(factory=threading.RLock, init=False)
+    _by_key: dict[str, str] = attrs.field(factory=dict, init=False)
+    _numbers: Any = attrs.field(factory=lambda: itertools.count(1), init=False)
 
     def __attrs_post_init__(self) -> None:
         # A ledger that goes on in a file has jobs of an earlier life.
         self._numbers = itertools.count(len(self.ledger.bills) + 1)
+
+    def __repr__(self) -> str:
+        ledger = self.ledger
+        spent = f"{ledger.total_cents / 100:.2f}"
+        return f"<{type(self).__name__} {ledger.charges.total()} jobs, {spent} charged>"
 
     @property
     def replays(self) -> bool:
@@ -208,7 +213,7 @@ class Model:
 
     def _end(self, job: RemoteJob, state: RemoteState) -> None:
         job.state = state
-        self.ledger.record("end", job.item, job=job.id, state=state)
+        self.ledger.record("end", job.item, job=job.id, state=str(state))
 
     def _progress(self, job: RemoteJob) -> float:
         if job.seconds is not None:

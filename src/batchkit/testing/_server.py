@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -224,9 +226,9 @@ class FakeServer:
         self._site = Site(self.provider, host, port)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._ended = threading.Event()
         self._started = threading.Event()
         self._failure: BaseException | None = None
+        self._clients = contextlib.ExitStack()
 
     def __repr__(self) -> str:
         return f"<FakeServer {self.url}>"
@@ -242,12 +244,22 @@ class FakeServer:
         return self.provider.ledger
 
     def client(self, **options: Any) -> HTTPFakeClient:
-        """A client that fits the provider; *options* are those of :class:`HTTPFakeClient`."""
-        return HTTPFakeClient(self.url, **self._fitting(options))
+        """A client that fits the provider; closed with the server.
 
-    def async_client(self, **options: Any) -> AsyncHTTPFakeClient:
-        """The same with ``async`` methods; for one event loop."""
-        return AsyncHTTPFakeClient(self.url, **self._fitting(options))
+        Args:
+            options: those of :class:`HTTPFakeClient`.
+        """
+        made = HTTPFakeClient(self.url, **self._fitting(options))
+        self._clients.callback(made.close)
+        return made
+
+    def async_factory(self, **options: Any) -> Callable[[], AsyncHTTPFakeClient]:
+        """Makes async clients: give it to a runner, and each run has one of its own.
+
+        Args:
+            options: those of :class:`AsyncHTTPFakeClient`.
+        """
+        return functools.partial(AsyncHTTPFakeClient, self.url, **self._fitting(options))
 
     def _fitting(self, options: dict[str, Any]) -> dict[str, Any]:
         return {"keys": self.provider.keys, "api_key": self.provider.api_key or "", **options}
@@ -268,6 +280,7 @@ class FakeServer:
     ) -> None:
         assert self._thread is not None
         assert self._loop is not None
+        self._clients.close()
         with contextlib.suppress(RuntimeError):  # the loop has ended already
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
