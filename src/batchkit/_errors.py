@@ -10,6 +10,7 @@ BatchkitError
 │   ├── StorageCorruptError     it is damaged, or not a batchkit database
 │   ├── StorageVersionError     it was written by a newer batchkit
 │   ├── StorageFullError        no space, or no permission to write
+│   ├── StorageUnavailableError its server cannot be reached, or lets nobody in
 │   └── BatchBusyError          another runner works on the same batch
 ├── JobNotFoundError            no such job in this batch
 ├── InvalidTransitionError      a status change that the table forbids
@@ -86,6 +87,10 @@ class StorageVersionError(StorageError):
 
 class StorageFullError(StorageError):
     """There is no space left, or the place cannot be written to."""
+
+
+class StorageUnavailableError(StorageError):
+    """The server of the storage cannot be reached, or refuses the login."""
 
 
 class BatchBusyError(StorageError):

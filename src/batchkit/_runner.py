@@ -31,6 +31,7 @@ from batchkit.artifacts import ArtifactStore, LocalFolder
 from batchkit.clients.binding import bind_client, close_client
 from batchkit.executors import Executor, make_executor
 from batchkit.storage import Storage, open_storage
+from batchkit.storage.postgres import is_url
 
 DEFAULT_STORAGE = "batchkit.db"
 
@@ -47,7 +48,8 @@ class BatchRunner(BatchAdding):
         client: an object with ``submit`` (and ``poll``), a function ``f(request) -> result``, a
             factory, or ``"module:factory"``; ``None`` to look at a batch without running it.
         name: of the batch; several batches may share a storage.
-        storage: path of a SQLite file (default ``batchkit.db``), ``"memory"``, or an object.
+        storage: path of a SQLite file (default ``batchkit.db``), ``"memory"``, the address of a
+            PostgreSQL database (``postgresql://user@host/database``), or an object.
         executor: ``"sequential"``, ``"threads"``, ``"asyncio"``, ``"trio"``, or an object; by
             default threads for a sync client and asyncio for an async one.
         artifacts: where results are delivered, when a folder is not enough.
@@ -117,7 +119,8 @@ class BatchRunner(BatchAdding):
         Raises:
             UsageError: there is no such file or batch, or several and no name.
         """
-        if isinstance(storage, (str, Path)) and storage != "memory" and not Path(storage).exists():
+        a_file = isinstance(storage, (str, Path)) and not (storage == "memory" or is_url(storage))
+        if a_file and not Path(str(storage)).exists():
             raise UsageError(f"there is no batch storage at {storage}: check the path")
         opened = open_storage(storage)
         names = [batch.name for batch in opened.batches()]

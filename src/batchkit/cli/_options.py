@@ -16,7 +16,8 @@ from batchkit._errors import UsageError
 from batchkit._jobs import JobStatus
 from batchkit.cli._language import LANGUAGES
 from batchkit.executors import EXECUTORS
-from batchkit.storage import SQLiteStorage
+from batchkit.storage import PostgresStorage, SQLiteStorage, Storage
+from batchkit.storage.postgres import is_url
 from batchkit.ui._report import DEFAULT_STORAGE
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -183,13 +184,17 @@ def chosen(**options: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def stored(path: str, *, create: bool = False) -> Iterator[SQLiteStorage]:
-    """The storage at *path*, closed at the end.
+def stored(path: str, *, create: bool = False) -> Iterator[Storage]:
+    """The storage at *path*, or of a ``postgresql://`` address, closed at the end.
 
     Raises:
         UsageError: it is not there, and may not be made.
         StorageError: it cannot be used.
     """
+    if is_url(path):
+        with contextlib.closing(PostgresStorage(path)) as database:
+            yield database
+        return
     place = Path(path).expanduser()
     if not create and not place.exists():
         raise UsageError(
