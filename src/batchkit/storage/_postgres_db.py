@@ -29,7 +29,7 @@ log = logging.getLogger("batchkit.storage")
 
 #: Values of ``synchronous_commit`` for transactions that do not ask for more.
 _SYNCHRONOUS = {"off": "off", "normal": "off", "full": "on"}
-_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
 
 
 class Session(psycopg.Connection[TupleRow]):

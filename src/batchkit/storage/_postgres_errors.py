@@ -53,7 +53,7 @@ _BY_STATE: dict[str, tuple[type[StorageError], str]] = {
 _BY_WORDS = (
     (r"database .* does not exist", _DATABASE),
     (r"password|role .* does not exist|pg_hba|authentication", _LOGIN),
-    (r"too many clients|connection slots", _FULL),
+    (r"too many|connection slots", _FULL),
     (r"read-only|read-write", _STANDBY),
     (r"SSL|certificate", _TRUST),
 )
