@@ -92,7 +92,7 @@ def test_what_providers_answer(make: Make) -> None:
     found = stored(storage, job.id)
     assert (found.handle, found.error, found.result) == (handle, error, result)
     assert dict(found.prepared or {}) == {"x": STRANGE}
-    assert list((found.handle.data if found.handle else {})) == ["b", "a", ""]
+    assert list(found.handle.data if found.handle else {}) == ["b", "a", ""]
     assert storage.evidence(job.id, 1) == handle
     assert storage.journal(batch)[0].data == line.data
     [cause] = storage.failures(batch)
@@ -221,7 +221,7 @@ def test_connection_strings_and_several_hosts(make: Make, server: Server) -> Non
 def test_options_that_cannot_work(server: Server) -> None:
     for options in ({"lease_seconds": 0.5}, {"timeout": 0}, {"max_connections": 0}):
         with pytest.raises(UsageError, match="lease_seconds and max_connections"):
-            PostgresStorage(server.dsn(), **options)  # type: ignore[arg-type]
+            PostgresStorage(server.dsn(), **options)
     with pytest.raises(UsageError, match="choose one of off, normal, full"):
         PostgresStorage(server.dsn(), durability="some")  # type: ignore[arg-type]
 

@@ -66,7 +66,9 @@ def eventually(is_so: Callable[[], object]) -> None:
 
 def test_a_second_runner_is_told_who_has_it(world: World) -> None:
     batch, epoch = begin(world.old, "a")
-    who = rf"process {os.getpid()} on {socket.gethostname()}\) works on .*'conformance'.*3[56]\d\d s"
+    who = (
+        rf"process {os.getpid()} on {socket.gethostname()}\) works on .*'conformance'.*3[56]\d\d s"
+    )
     for storage in (world.new, world.old):
         with pytest.raises(BatchBusyError, match=who):
             storage.acquire(batch)

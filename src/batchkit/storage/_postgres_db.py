@@ -38,10 +38,12 @@ class Session(psycopg.Connection[TupleRow]):
     Attributes:
         writer: marks its transactions.
         commits: how many it has tried.
+        backend: the number of its process at the server, and when that began.
     """
 
     writer: str = ""
     commits: int = 0
+    backend: tuple[int, object] = (0, None)
 
 
 class Database:
@@ -79,7 +81,7 @@ class Database:
             kwargs={"autocommit": True},
             min_size=1,
             max_size=max_connections,
-            configure=_name_writer,
+            configure=_introduce,
             timeout=timeout,
             reconnect_timeout=timeout,
             num_workers=1,
@@ -169,53 +171,55 @@ class Database:
     def _commit(self, statements: Sequence[Statement], power_safe: bool) -> list[Rows]:
         with self._session() as connection:
             connection.commits += 1
-            mine = connection.writer, connection.commits
+            mark = sql.MARK, (connection.writer, connection.commits)
             try:
-                rows = self._run(connection, (*statements, (sql.MARK, mine)), power_safe)
+                rows = self._run(connection, (*statements, mark), power_safe)
             except BaseException:
                 _roll_back(connection)
                 raise
             lost = _end(connection)
-        if lost is not None and not self._did_commit(*mine, lost):
+        if lost is not None and not self._did_commit(connection, lost):
             raise lost
         return rows[:-1]
 
     def _run(
         self, connection: Session, statements: Sequence[Statement], power_safe: bool
     ) -> list[Rows]:
-        patience = f"{self._timeout:g}s"
         level = "on" if power_safe else self._usual
         with connection.pipeline():
             connection.execute(_BEGIN)
-            connection.execute(self.render(sql.SETTINGS), (level, patience, patience))
+            connection.execute(sql.SETTINGS.encode(), (level, f"{self._timeout:g}s"))
             cursors = [connection.execute(self.render(text), given) for text, given in statements]
         return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
-    def _did_commit(self, writer: str, number: int, lost: psycopg.Error) -> bool:
+    def _did_commit(self, gone: Session, lost: psycopg.Error) -> bool:
         """Whether a transaction whose COMMIT was not answered took place.
 
-        It holds the row of its writer until it ends, so that this waits for its end.
+        It holds the row of its writer until it ends, so that looking there waits for its end.
         """
-        patience = f"{2 * self._timeout:g}s"
         try:
             self._pool.check()
             with self._session() as connection, connection.transaction():
-                connection.execute(self.render(sql.SETTINGS), ("on", patience, patience))
-                found = connection.execute(self.render(sql.LOOK), (writer,)).fetchone()
+                connection.execute(sql.SETTINGS.encode(), ("on", f"{self._timeout:g}s"))
+                connection.execute(sql.END_SESSION.encode(), gone.backend)
+                found = connection.execute(self.render(sql.LOOK), (gone.writer,)).fetchone()
         except (psycopg.Error, StorageError) as exc:
             raise StorageUnavailableError(
                 f"{self.location} was lost in the middle of a commit, and cannot be asked whether "
                 f"it took place ({exc}): look before you repeat what you did"
             ) from lost
-        return found is not None and found[0] == number
+        return found is not None and found[0] == gone.commits
 
     def close(self) -> None:
         """Closes the pool; may be called twice."""
         self._pool.close()
 
 
-def _name_writer(connection: Session) -> None:
-    connection.writer = uuid.uuid4().hex
+def _introduce(connection: Session) -> None:
+    """Makes itself known, for the case that it is lost in the middle of a transaction."""
+    row = connection.execute(sql.INTRODUCE.encode()).fetchone()
+    assert row is not None
+    connection.writer, connection.backend = uuid.uuid4().hex, row[3:]
 
 
 def _roll_back(connection: Session) -> None:

@@ -96,11 +96,15 @@ RELEASE = "DELETE FROM {s}.leases WHERE batch = %s AND owner = %s"
 
 # -- transactions ------------------------------------------------------------------------------
 
-#: A transaction that is left alone ends itself, so that it holds up nobody for long.
-SETTINGS = """
-SELECT set_config('synchronous_commit', %s, true), set_config('lock_timeout', %s, true),
-    set_config('idle_in_transaction_session_timeout', %s, true)
+#: Once for each connection. A server that hears nothing of a dead machine would keep its locks for
+#: two hours; so it asks.
+INTRODUCE = """
+SELECT set_config('tcp_keepalives_idle', '10', false),
+    set_config('tcp_keepalives_interval', '5', false),
+    set_config('tcp_keepalives_count', '3', false),
+    pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()
 """
+SETTINGS = "SELECT set_config('synchronous_commit', %s, true), set_config('lock_timeout', %s, true)"
 #: Where statistics are old, the planner would rather read a whole table than a hundred rows of it.
 BY_KEY = """
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
@@ -110,6 +114,10 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 
 MARK = """
 INSERT INTO {s}.commits (writer, n, at) VALUES (%s, %s, clock_timestamp())
 ON CONFLICT (writer) DO UPDATE SET n = excluded.n, at = excluded.at
+"""
+#: Ends a session that nobody can reach any more; its process number may belong to another by now.
+END_SESSION = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s
 """
 LOOK = """
 INSERT INTO {s}.commits AS old (writer, n, at) VALUES (%s, 0, clock_timestamp())
