@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from batchkit import BatchRunner
-from batchkit.storage import MemoryStorage, SQLiteStorage, Storage
+from batchkit.storage import JSONStorage, MemoryStorage, SQLiteStorage, Storage
 from batchkit.testing import FakeClock
 
 EXECUTORS = ("sequential", "threads", "asyncio", "trio")
-STORAGES = ("memory", "sqlite")
+STORAGES = ("memory", "sqlite", "json")
 
 MakeRunner = Callable[..., BatchRunner]
 
@@ -39,9 +39,14 @@ def clock() -> FakeClock:
 
 @pytest.fixture(params=STORAGES)
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
-    made: Storage = (
-        MemoryStorage() if request.param == "memory" else SQLiteStorage(tmp_path / "batch.db")
-    )
+    made: Storage
+    match request.param:
+        case "memory":
+            made = MemoryStorage()
+        case "sqlite":
+            made = SQLiteStorage(tmp_path / "batch.db")
+        case _:
+            made = JSONStorage(tmp_path / "batch.json")
     yield made
     made.close()
 

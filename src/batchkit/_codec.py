@@ -70,14 +70,24 @@ def load_error(data: Mapping[str, Any]) -> JobError:
     return _converter.structure(data, JobError)
 
 
+def plain_result(result: JobResult) -> dict[str, Any]:
+    """A result as JSON values."""
+    return dict(_converter.unstructure(result))
+
+
+def result_from(data: Mapping[str, Any]) -> JobResult:
+    """The result that :func:`plain_result` wrote."""
+    return _converter.structure(data, JobResult)
+
+
 def dump_result(result: JobResult) -> str:
     """A result as one line of JSON."""
-    return dumps(_converter.unstructure(result))
+    return dumps(plain_result(result))
 
 
 def load_result(text: str) -> JobResult:
     """The result that :func:`dump_result` wrote."""
-    return _converter.structure(json.loads(text), JobResult)
+    return result_from(json.loads(text))
 
 
 #: Code cannot be stored: a program that wants its own policy gives it again.

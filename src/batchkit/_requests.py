@@ -169,6 +169,11 @@ def _is_plain(value: object) -> bool:
 def load_request(stored: str) -> Request:
     """The request that :func:`dump_request` wrote."""
     kind, data = json.loads(stored)
+    return request_from(kind, data)
+
+
+def request_from(kind: str, data: Mapping[str, Any]) -> Request:
+    """The request of a kind with these fields; opaque when nobody registered the kind."""
     cls = _KINDS.get(kind)
     if cls is None:
         return OpaqueRequest(stored_kind=kind, data=data)

@@ -16,7 +16,7 @@ from batchkit import (
 from batchkit._events import JobSubmitted
 from batchkit._jobs import count_by_status
 from batchkit._requests import dump_request
-from batchkit.storage import Change, NewJob, SQLiteStorage
+from batchkit.storage import Change, NewJob, SQLiteStorage, Storage
 
 _S = JobStatus
 NOW = 1000.0
@@ -27,7 +27,7 @@ def new(name: str, size: int = 0) -> NewJob:
     return NewJob(identity=name, request=request, stored=dump_request(request))
 
 
-def begin(storage: SQLiteStorage, *names: str) -> tuple[int, int, list[Job]]:
+def begin(storage: Storage, *names: str) -> tuple[int, int, list[Job]]:
     batch = storage.open_batch("b", NOW).id
     storage.add(batch, [new(name) for name in names], NOW)
     epoch = storage.acquire(batch)

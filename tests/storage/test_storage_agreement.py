@@ -1,4 +1,4 @@
-"""The same operations, in any order, on both backends: they never disagree."""
+"""The same operations, in any order, on two backends: they never disagree."""
 
 from __future__ import annotations
 
@@ -57,8 +57,7 @@ class Agreement(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
-        path = Path(self._folder.name, "batch.db")
-        self.storages: list[Storage] = [MemoryStorage(), SQLiteStorage(path, durability="off")]
+        self.storages: list[Storage] = [MemoryStorage(), self.other(Path(self._folder.name))]
         self.now = 1000.0
         self.epochs: dict[str, list[int]] = {}
         self.held: list[Held] = []
@@ -67,6 +66,9 @@ class Agreement(RuleBasedStateMachine):
         for storage in self.storages:
             storage.close()
         self._folder.cleanup()
+
+    def other(self, folder: Path) -> Storage:
+        return SQLiteStorage(folder / "batch.db", durability="off")
 
     # -- both at once ----------------------------------------------------------------------
 

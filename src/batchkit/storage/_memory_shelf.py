@@ -34,6 +34,13 @@ class Shelf:
         else:
             heapq.heappush(self.later, (job.not_before, job.index))
 
+    def requeue(self) -> None:
+        """What a dead runner had claimed and not begun is free again."""
+        self.queue, self.later = [], []
+        for job in self.jobs.values():
+            if job.status is JobStatus.PENDING:
+                self.enqueue(job)
+
     def put(self, job: Job, was: JobStatus) -> None:
         self.jobs[job.index] = job
         if job.status is not was:

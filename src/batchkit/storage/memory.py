@@ -96,11 +96,7 @@ class MemoryStorage:
                 )
             shelf.busy = True
             shelf.epoch += 1
-            # What a dead runner had claimed and not begun is free again.
-            shelf.queue, shelf.later = [], []
-            for job in shelf.jobs.values():
-                if job.status is _PENDING:
-                    shelf.enqueue(job)
+            shelf.requeue()
             return shelf.epoch
 
     def release(self, batch_id: int) -> None:
