@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,10 +15,11 @@ from batchkit import (
     Job,
     JobStatus,
 )
+from batchkit._codec import plain_handle
 from batchkit._events import JobSubmitted
 from batchkit._jobs import count_by_status
 from batchkit._requests import dump_request
-from batchkit.storage import Change, NewJob, SQLiteStorage, Storage
+from batchkit.storage import Change, Entry, NewJob, SQLiteStorage, Storage
 
 _S = JobStatus
 NOW = 1000.0
@@ -34,9 +37,31 @@ def begin(storage: Storage, *names: str) -> tuple[int, int, list[Job]]:
     return batch, epoch, list(storage.claim(batch, epoch, 100, NOW))
 
 
-def accepted(job: Job, handle: Handle) -> Change:
+def accepted(job: Job, handle: Handle, at: float = NOW) -> Change:
     sent = job.evolve(status=_S.SUBMITTING, attempt=1)
-    return Change(sent.to(_S.PROCESSING, handle=handle), sent, told=[JobSubmitted])
+    line = Entry(JobSubmitted.kind, at, job.id, 1, {"handle": plain_handle(handle)})
+    return Change(sent.to(_S.PROCESSING, handle=handle), sent, [line])
+
+
+def start(script: str, path: Path, *more: str) -> subprocess.Popen[str]:
+    """A program on the same storage, in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(path), *more],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def word(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def go(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
 
 
 @contextmanager

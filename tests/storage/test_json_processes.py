@@ -246,7 +246,7 @@ def test_rescued_handles_are_evidence_for_the_next_process(path: Path) -> None:
         _, _, [a, b] = begin(storage, "a", "b")
         handle = Handle(id="paid é", data={"url": "https://x", "n": [1]})
         storage.rescue([accepted(a, handle), Change(b.to(_S.SUBMITTING), b)])
-    rescued = path.with_name(path.name + ".rescue.jsonl")
+    rescued = path.with_name(path.name + ".1.rescue.jsonl")
     assert stat.S_IMODE(rescued.stat().st_mode) == 0o600
     with closing(JSONStorage(path)) as storage:
         storage.acquire(1)

@@ -302,7 +302,8 @@ def test_rescued_handles_go_where_programs_keep_their_state(
         [job] = storage.claim(batch, epoch, 1, NOW)
         sent = job.to(_S.SUBMITTING, attempt=1)
         told = sent.to(_S.PROCESSING, handle=Handle(id="paid"))
-        storage.rescue([Change(told, sent, told=[JobSubmitted])])
+        entry = Entry(JobSubmitted.kind, NOW, job.id, 1, {"handle": {"id": "paid"}})
+        storage.rescue([Change(told, sent, (entry,), told=[JobSubmitted])])
         folder = tmp_path / "batchkit"
         [file] = folder.iterdir()
         assert (file.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (0o600, 0o700)

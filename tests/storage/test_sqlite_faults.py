@@ -22,7 +22,7 @@ from batchkit import (
 )
 from batchkit._events import JobSubmitted, JobSubmitting
 from batchkit.storage import Change, Entry, SQLiteStorage, _sqlite_db, open_storage
-from batchkit.storage._sqlite_files import refuse_network_file_system
+from batchkit.storage._file_systems import refuse_network_file_system
 
 _S = JobStatus
 

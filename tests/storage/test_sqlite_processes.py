@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlite_help import NOW, accepted, begin, new, whole
+from sqlite_help import NOW, go, start, whole, word
 
 from batchkit import (
     BatchBusyError,
-    Handle,
     JobStatus,
 )
 from batchkit._jobs import count_by_status
-from batchkit.storage import Change, SQLiteStorage, _sqlite_db
+from batchkit.storage import SQLiteStorage, _sqlite_db
 
 _S = JobStatus
 
@@ -59,6 +55,23 @@ def test_closing_gives_up_the_batch(path: Path) -> None:
         assert second.acquire(batch) == 2
 
 
+def test_one_lock_whatever_the_file_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    (tmp_path / "folder").symlink_to(real)
+    (tmp_path / "file.db").symlink_to(real / "batch.db")
+    monkeypatch.chdir(real)
+    with closing(SQLiteStorage("batch.db")) as first:
+        batch = first.open_batch("b", NOW).id
+        monkeypatch.chdir(tmp_path)
+        first.acquire(batch)
+        for name in ("folder/batch.db", "file.db"):
+            with closing(SQLiteStorage(name)) as other, pytest.raises(BatchBusyError):
+                other.acquire(batch)
+
+
 OWNER = """
 import os, sys
 from batchkit.storage import SQLiteStorage
@@ -70,26 +83,6 @@ os._exit(1)
 """
 
 
-def start(script: str, path: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", script, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def word(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def go(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("go\n")
-    process.stdin.flush()
-
-
 def test_the_death_of_a_runner_frees_its_batch(storage: SQLiteStorage, path: Path) -> None:
     batch = storage.open_batch("b", NOW).id
     with start(OWNER, path) as process:
@@ -99,74 +92,6 @@ def test_the_death_of_a_runner_frees_its_batch(storage: SQLiteStorage, path: Pat
         go(process)
         process.wait()
     assert storage.acquire(batch) == 2
-
-
-# -- the rescue file ---------------------------------------------------------------------------
-
-
-def rescued(path: Path) -> Path:
-    return path.with_name(path.name + ".rescue.jsonl")
-
-
-def test_rescued_handles_are_evidence_again(storage: SQLiteStorage, path: Path) -> None:
-    batch, _, [a, b] = begin(storage, "a", "b")
-    handle = Handle(id="paid é", data={"url": "https://x", "n": [1]})
-    storage.rescue([accepted(a, handle), Change(b.to(_S.SUBMITTING), b)])
-    assert stat.S_IMODE(rescued(path).stat().st_mode) == 0o600
-    storage.release(batch)
-    storage.acquire(batch)
-    assert storage.evidence(a.id, 1) == handle
-    assert storage.evidence(b.id, 1) is None
-    assert not rescued(path).exists()
-
-
-def test_nothing_to_rescue_makes_no_file(storage: SQLiteStorage, path: Path) -> None:
-    _, _, [job] = begin(storage, "a")
-    storage.rescue([Change(job.to(_S.SUBMITTING), job)])
-    assert not rescued(path).exists()
-
-
-def test_nothing_is_rescued_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with closing(SQLiteStorage(":memory:")) as storage:
-        _, _, [job] = begin(storage, "a")
-        storage.rescue([accepted(job, Handle(id="h"))])
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("torn", [b'[1,1,1,{"id":"ab', b'[1,1,1,{"id":"caf\xc3'])
-def test_a_torn_last_line(storage: SQLiteStorage, path: Path, torn: bytes) -> None:
-    batch, _, [a, b] = begin(storage, "a", "b")
-    storage.rescue([accepted(a, Handle(id="h1"))])
-    with rescued(path).open("ab") as file:
-        file.write(torn)
-    storage.rescue([accepted(b, Handle(id="h2"))])
-    storage.release(batch)
-    storage.acquire(batch)
-    assert [storage.evidence(job.id, 1) for job in (a, b)] == [Handle(id="h1"), Handle(id="h2")]
-
-
-def test_rescued_handles_may_hold_any_line_break(storage: SQLiteStorage) -> None:
-    batch, _, [job] = begin(storage, "a")
-    handle = Handle(id="a\u2028b\x85c\nd", data={"\x1c": "\u2029"})
-    storage.rescue([accepted(job, handle)])
-    storage.release(batch)
-    storage.acquire(batch)
-    assert storage.evidence(job.id, 1) == handle
-
-
-def test_rescued_handles_of_other_batches_stay(storage: SQLiteStorage, path: Path) -> None:
-    mine, _, [job] = begin(storage, "a")
-    theirs = storage.open_batch("theirs", NOW).id
-    storage.add(theirs, [new("x")], NOW)
-    [other] = storage.claim(theirs, storage.acquire(theirs), 1, NOW)
-    storage.rescue([accepted(job, Handle(id="h1")), accepted(other, Handle(id="h2"))])
-    for batch in (mine, theirs):
-        storage.release(batch)
-        storage.acquire(batch)
-    assert storage.evidence(job.id, 1) == Handle(id="h1")
-    assert storage.evidence(other.id, 1) == Handle(id="h2")
-    assert not rescued(path).exists()
 
 
 # -- other processes ---------------------------------------------------------------------------

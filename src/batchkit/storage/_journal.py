@@ -15,7 +15,7 @@ from batchkit._events import (
     JobSubmitting,
 )
 from batchkit._jobs import Attempt, Handle, Job, submit_key
-from batchkit.storage.base import Entry
+from batchkit.storage.base import Change, Entry
 
 
 def handle_from(entries: Iterable[Entry], attempt: int) -> Handle | None:
@@ -25,6 +25,12 @@ def handle_from(entries: Iterable[Entry], attempt: int) -> Handle | None:
         if entry.kind == JobSubmitted.kind and entry.attempt == attempt and entry.data:
             found = load_handle(entry.data["handle"])
     return found
+
+
+def handles_in(changes: Iterable[Change]) -> list[Entry]:
+    """The lines of *changes* that hold a handle."""
+    entries = [entry for change in changes for entry in change.entries]
+    return [entry for entry in entries if entry.kind == JobSubmitted.kind and entry.data]
 
 
 def attempts_from(entries: Iterable[Entry], uid: str, index: int) -> list[Attempt]:

@@ -8,7 +8,15 @@ import attrs
 
 from batchkit._config import Batch
 from batchkit._jobs import TERMINAL, Job, JobStatus, count_by_status
+from batchkit.storage._batch_errors import gone
 from batchkit.storage.base import Entry
+
+
+class Shelves(dict[int, "Shelf"]):
+    """The batches by their ids."""
+
+    def __missing__(self, batch_id: int) -> Shelf:
+        raise gone(batch_id)
 
 
 @attrs.define(eq=False)
@@ -25,6 +33,8 @@ class Shelf:
     # (-priority, index); entries that no longer hold are dropped when they surface.
     queue: list[tuple[int, int]] = attrs.field(factory=list)
     later: list[tuple[float, int]] = attrs.field(factory=list)
+    # Ids of jobs that a person wants ended; ``None`` until somebody asks.
+    wishes: set[int] | None = None
     # Attempts and evidence are read from the log; only handles are looked up often.
     handles: dict[int, list[Entry]] = attrs.field(factory=dict)
 
@@ -48,6 +58,24 @@ class Shelf:
             self.counts[job.status] = self.counts.get(job.status, 0) + 1
         if job.status is JobStatus.PENDING:
             self.enqueue(job)
+        self.note_wish(job)
+
+    def note_wish(self, job: Job) -> None:
+        """Remembers whether a person wants this job ended, as long as it can be."""
+        if self.wishes is None:
+            return
+        if job.cancel_requested_at is not None and not job.done:
+            self.wishes.add(job.id)
+        else:
+            self.wishes.discard(job.id)
+
+    def wanted_ended(self) -> set[int]:
+        """Ids of jobs, not all of them in flight, that a person wants ended."""
+        if self.wishes is None:
+            self.wishes = set()
+            for job in self.jobs.values():
+                self.note_wish(job)
+        return self.wishes
 
 
 def kept_by_persons(job: Job, stored: Job) -> Job:
@@ -66,9 +94,8 @@ def kept_by_persons(job: Job, stored: Job) -> Job:
 
 
 def is_over(shelf: Shelf, before: float) -> bool:
+    """Whether every job ended before that time, or there never was one and the batch is older."""
+    if not shelf.jobs:
+        return shelf.batch.created < before
     ended = all(status in TERMINAL for status in count_by_status(shelf.jobs.values()))
-    return (
-        ended
-        and bool(shelf.jobs)
-        and max(job.completed or 0.0 for job in shelf.jobs.values()) < before
-    )
+    return ended and max(job.completed or 0.0 for job in shelf.jobs.values()) < before

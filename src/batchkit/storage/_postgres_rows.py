@@ -17,7 +17,7 @@ from typing import Any
 from batchkit._codec import dump_result, dumps, plain_error, plain_handle
 from batchkit._config import Batch
 from batchkit._jobs import Job, JobStatus
-from batchkit.storage import _sqlite_schema as rows
+from batchkit.storage import _sqlite_rows as rows
 from batchkit.storage.base import Change, Entry, Failures, NewJob
 
 #: A text longer than this many bytes does not fit into an index.

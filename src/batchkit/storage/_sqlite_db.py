@@ -1,7 +1,8 @@
-"""The connection of the SQLite storage: opening, checking, transactions, and what errors mean."""
+"""The connection of the SQLite storage: opening, transactions, threads and forks."""
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
@@ -11,14 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from batchkit._config import Durability
-from batchkit._errors import StorageCorruptError, StorageVersionError, UsageError
+from batchkit._errors import (
+    StorageCorruptError,
+    StorageError,
+    StorageVersionError,
+    UsageError,
+)
+from batchkit.storage import _sqlite_migrations as migrations
 from batchkit.storage import _sqlite_schema as schema
-from batchkit.storage._sqlite_files import explained, refuse_network_file_system
+from batchkit.storage._file_systems import refuse_network_file_system
+from batchkit.storage._fork import watch_forks
+from batchkit.storage._sqlite_errors import explained
+
+log = logging.getLogger("batchkit.storage")
 
 #: Values of ``PRAGMA synchronous``.
 _SYNCHRONOUS = {"off": 0, "normal": 1, "full": 2}
-
-
 #: Seconds between two tries to switch the journal mode.
 _PAUSE = 0.01
 
@@ -26,8 +35,13 @@ _PAUSE = 0.01
 class Database:
     """One connection under a lock, for any number of threads.
 
+    A connection must not cross a fork, not even unused: SQLite keeps its locks per process, and a
+    child that opened the file too would believe to hold those of its parent. So the parent closes
+    it before it forks and opens it again when it goes on; the child is told to open its own.
+
     Args:
-        path: of the file, or ``:memory:``.
+        path: of the file; ``None`` keeps everything in memory.
+        location: how the user calls it.
         durability: of transactions that do not ask for more.
         timeout: seconds to wait for another program's lock.
 
@@ -35,29 +49,64 @@ class Database:
         StorageError: the file cannot be opened or used.
     """
 
-    def __init__(self, path: Path, durability: Durability, timeout: float) -> None:
+    def __init__(
+        self, path: Path | None, location: str, durability: Durability, timeout: float
+    ) -> None:
         if durability not in _SYNCHRONOUS:
             raise UsageError(f"durability is {durability!r}: choose one of off, normal, full")
-        self.location = str(path)
+        self.location = location
+        self._path, self._timeout = path, timeout
         self._usual, self._synchronous = _SYNCHRONOUS[durability], -1
-        self._lock, self._timeout = threading.RLock(), timeout
-        if self.location != ":memory:":
-            refuse_network_file_system(path.resolve().parent)
-        with explained(self.location):
-            self._db = sqlite3.connect(
-                path, timeout=timeout, isolation_level=None, check_same_thread=False
-            )
-            try:
-                self._open()
-            except BaseException:
-                self._db.close()
-                raise
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._connections = 0
+        self._closed = False
+        #: Whether this is the copy of a parent's, in its forked child.
+        self.inherited = False
+        if path is not None:
+            refuse_network_file_system(path.parent)
+        watch_forks(self)
+        with self._lock, explained(location):
+            self._open()
+
+    # -- opening ---------------------------------------------------------------------------
 
     def _open(self) -> None:
+        self._connection = sqlite3.connect(
+            self._path or ":memory:",
+            timeout=self._timeout,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        self._connections += 1
+        try:
+            self._prepare(self._connection)
+        except BaseException:
+            self._connection.close()
+            self._connection = None
+            raise
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        self._synchronous = -1
+        version = self._version()
+        self._use_wal(db)
+        db.execute("PRAGMA temp_store = MEMORY")
+        if version < schema.SCHEMA_VERSION:
+            with self.writing(power_safe=True):
+                # Another process may have done it while this one waited for its turn.
+                migrations.migrate(db, self._version(), self._path)
+
+    def _version(self) -> int:
+        """The version of the tables; 0 when there are none.
+
+        Raises:
+            StorageCorruptError: they are not ours.
+            StorageVersionError: they are newer than this program.
+        """
         # In this order: another process may make the tables, all at once, between two looks.
         empty = not self.one("SELECT count(*) FROM sqlite_master")[0]
         ours = self.one("PRAGMA application_id")[0] == schema.APPLICATION_ID
-        version = self.one("PRAGMA user_version")[0]
+        version: int = self.one("PRAGMA user_version")[0]
         if not ours and not empty:
             raise StorageCorruptError(
                 f"{self.location} belongs to another program: name another file with storage="
@@ -67,18 +116,14 @@ class Database:
                 f"{self.location} was written by a newer batchkit (schema {version}, this one "
                 f"knows {schema.SCHEMA_VERSION}): upgrade batchkit-video, or name another file"
             )
-        self._use_wal()
-        self._db.execute("PRAGMA temp_store = MEMORY")
-        self._level(self._usual)
-        if empty:
-            self._create()
+        return version
 
-    def _use_wal(self) -> None:
+    def _use_wal(self, db: sqlite3.Connection) -> None:
         # Two processes that open a new file at once: SQLite answers "busy" here without waiting.
         give_up = time.monotonic() + self._timeout
         while True:
             try:
-                self._db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError:
                 if time.monotonic() > give_up:
                     raise
@@ -86,46 +131,78 @@ class Database:
             else:
                 return
 
-    def _create(self) -> None:
-        try:
-            schema.create(self._db)
-        except sqlite3.OperationalError:
-            # Another process made the tables in this very moment: look again.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            if self.one("PRAGMA application_id")[0] != schema.APPLICATION_ID:
-                raise
+    # -- use -------------------------------------------------------------------------------
 
     def one(self, sql: str, *values: Any) -> Any:
         """The first row of a query, or ``None``."""
-        return self._db.execute(sql, values).fetchone()
-
-    def _level(self, level: int) -> None:
-        if level != self._synchronous:
-            self._db.execute(f"PRAGMA synchronous = {level}")
-            self._synchronous = level
+        assert self._connection is not None
+        return self._connection.execute(sql, values).fetchone()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The connection, for queries."""
+        self._refuse_children()
         with self._lock, explained(self.location):
-            yield self._db
+            if self._connection is None:
+                self._open()
+            assert self._connection is not None
+            yield self._connection
 
     @contextmanager
     def writing(self, *, power_safe: bool = False) -> Iterator[sqlite3.Connection]:
         """The connection inside a transaction; *power_safe* ones survive the loss of power."""
-        with self._lock, explained(self.location):
+        with self.reading() as db:
             self._level(_SYNCHRONOUS["full"] if power_safe else self._usual)
-            self._db.execute("BEGIN IMMEDIATE")
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._db
-                self._db.execute("COMMIT")
+                yield db
+                db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
+
+    def _level(self, level: int) -> None:
+        if level != self._synchronous:
+            self.one(f"PRAGMA synchronous = {level}")
+            self._synchronous = level
+
+    def changed(self) -> object:
+        """Differs once another connection has written, to this file or to the last one's."""
+        with self.reading():
+            return self._connections, self.one("PRAGMA data_version")[0]
 
     def close(self) -> None:
         """Closes the connection; may be called twice."""
+        if self.inherited:
+            return
         with self._lock:
-            self._db.close()
+            self._closed = True
+            if self._connection is not None:
+                self._connection.close()
+
+    # -- forks -----------------------------------------------------------------------------
+
+    def _refuse_children(self) -> None:
+        if self.inherited:
+            raise StorageError(
+                f"{self.location} was opened before this process was forked, and a connection does "
+                f"not survive that: open it anew here, with SQLiteStorage({self.location!r})"
+            )
+
+    def before_fork(self) -> None:
+        """Waits for the end of a transaction, then closes a connection to a file."""
+        self._lock.acquire()
+        if self._connection is None or self._closed or self._path is None:
+            return
+        try:
+            self._connection.close()
+        except sqlite3.Error as exc:
+            # Nobody can be told: Python forks whatever happens here.
+            log.warning("%s could not be closed before a fork: %s", self.location, exc)
+        self._connection = None
+
+    def after_fork(self, *, child: bool) -> None:
+        """In the parent, the next use opens it again."""
+        self.inherited = child or self.inherited
+        self._lock.release()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from batchkit._codec import dump_result, dumps
 from batchkit._jobs import JobStatus
-from batchkit.storage import _sqlite_schema as schema
+from batchkit.storage import _sqlite_rows as rows
 from batchkit.storage.base import Change, Entry, NewJob
 
 
@@ -27,11 +27,23 @@ def insert(
     return db.execute(sql, (batch_id, item.identity)).fetchone()[0], False
 
 
+def states(db: sqlite3.Connection, changes: Sequence[Change]) -> frozenset[int]:
+    """Writes the records; returns the positions of those that belong to another epoch."""
+    values = [rows.update_values(change.job) for change in changes]
+    db.execute("SAVEPOINT jobs")
+    if db.executemany(rows.UPDATE_JOB, values).rowcount == len(values):
+        return frozenset()
+    # Somebody is fenced; only one by one can tell who.
+    db.execute("ROLLBACK TO jobs")
+    written = [db.execute(rows.UPDATE_JOB, row).rowcount for row in values]
+    return frozenset(position for position, count in enumerate(written) if not count)
+
+
 def results(db: sqlite3.Connection, changes: Sequence[Change]) -> None:
     """Writes the results that are new."""
-    rows = [(c.job.id, dump_result(c.job.result)) for c in changes if c.result and c.job.result]
-    if rows:
-        db.executemany("INSERT OR REPLACE INTO results (job, data) VALUES (?, ?)", rows)
+    new = [(c.job.id, dump_result(c.job.result)) for c in changes if c.result and c.job.result]
+    if new:
+        db.executemany("INSERT OR REPLACE INTO results (job, data) VALUES (?, ?)", new)
 
 
 def settle(db: sqlite3.Connection, changes: Sequence[Change]) -> None:
@@ -63,31 +75,29 @@ def count(db: sqlite3.Connection, batch_id: int, moved: Mapping[JobStatus, int])
 
 def journal(db: sqlite3.Connection, lines: Sequence[tuple[int, Entry]]) -> int:
     """Appends journal lines, each with its batch; returns the number of the first."""
-    first: int = db.execute("SELECT coalesce(max(seq), 0) + 1 FROM journal").fetchone()[0]
-    rows = [
-        schema.entry_row(batch_id, entry, first + offset)
+    first = last_seq(db) + 1
+    values = [
+        rows.entry_row(batch_id, entry, first + offset)
         for offset, (batch_id, entry) in enumerate(lines)
     ]
-    db.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    db.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", values)
     return first
 
 
-def prune(db: sqlite3.Connection, before: float, held: Collection[int]) -> int:
-    """Deletes batches whose every job ended before that time; returns how many jobs went.
+def last_seq(db: sqlite3.Connection) -> int:
+    """The highest number that a journal line ever had, be it there or not."""
+    sql = "SELECT max(last_seq, (SELECT coalesce(max(seq), 0) FROM journal)) FROM pruned"
+    seq: int = db.execute(sql).fetchone()[0]
+    return seq
 
-    Those *held* by a runner of this process are spared.
-    """
-    over = (
-        "SELECT batch FROM jobs GROUP BY batch HAVING max(coalesce(completed, 9e99)) < ?"
-        " AND count(*) = sum(status IN ('completed', 'failed', 'expired', 'canceled'))"
+
+def take_over(db: sqlite3.Connection, batch_id: int, handles: Sequence[Entry]) -> None:
+    """Appends the handles that the journal does not have: those of a rescue that was cut short."""
+    sql = (
+        "SELECT count(*) FROM journal"
+        " WHERE job = ? AND kind = 'submitted' AND attempt = ? AND data = ?"
     )
-    gone = 0
-    for (batch_id,) in db.execute(over, (before,)).fetchall():
-        if batch_id in held:
-            continue
-        jobs = "SELECT id FROM jobs WHERE batch = ?"
-        db.execute(f"DELETE FROM results WHERE job IN ({jobs})", (batch_id,))
-        gone += db.execute("DELETE FROM jobs WHERE batch = ?", (batch_id,)).rowcount
-        for table, column in (("journal", "batch"), ("counts", "batch"), ("batches", "id")):
-            db.execute(f"DELETE FROM {table} WHERE {column} = ?", (batch_id,))
-    return gone
+    for entry in handles:
+        _, _, job_id, attempt, _, _, data = rows.entry_row(batch_id, entry, 0)
+        if not db.execute(sql, (job_id, attempt, data)).fetchone()[0]:
+            journal(db, [(batch_id, entry)])

@@ -9,7 +9,6 @@ line while the file is locked; if that fails, memory is forgotten and read again
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,18 +16,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from batchkit._config import Batch, Control, Durability
-from batchkit._errors import BatchBusyError, StorageError, UsageError
+from batchkit._errors import StorageError, UsageError
 from batchkit._jobs import Attempt, Handle, Job, JobStatus
 from batchkit._results import JobResult
+from batchkit.storage._file_systems import refuse_network_file_system
 from batchkit.storage._json_io import explained
 from batchkit.storage._json_log import SessionFile
 from batchkit.storage._json_state import State
-from batchkit.storage._sqlite_files import (
-    OwnerLock,
-    RescueFile,
-    busy,
-    refuse_network_file_system,
-)
+from batchkit.storage._ownership import Ownership
 from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved
 
 log = logging.getLogger("batchkit.storage")
@@ -68,8 +63,7 @@ class JSONStorage:
         place = self.path.resolve()
         refuse_network_file_system(place.parent)
         self._place, self._file = place, SessionFile(place, timeout)
-        self._rescue = RescueFile(place.with_name(place.name + ".rescue.jsonl"))
-        self._owned: dict[int, OwnerLock] = {}
+        self._ownership = Ownership(place)
         self._lock = threading.RLock()
         self._state: State | None = None
         self._generation = self._noted = self._foreign = 0
@@ -177,36 +171,22 @@ class JSONStorage:
     def acquire(self, batch_id: int) -> int:
         with self._reading() as state:
             name = state.name_of(batch_id)
-        if batch_id in self._owned:
-            raise busy(name, str(os.getpid()))
-        lock = self._owner_lock(batch_id, name)
-        lock.take()
+        self._ownership.take(batch_id, name)
         try:
-            epoch = self._next_epoch(batch_id)
+            return self._next_epoch(batch_id)
         except BaseException:
-            lock.give_back()
+            self._ownership.give_back(batch_id)
             raise
-        self._owned[batch_id] = lock
-        return epoch
 
     def _next_epoch(self, batch_id: int) -> int:
         # As safe as the handles themselves: the rescue file goes once they are here.
-        with self._writing(safe=True) as state:
+        with self._ownership.rescued(batch_id) as rescued, self._writing(safe=True) as state:
             epoch = state.acquire(batch_id)
-            rescued = self._rescue.read(batch_id, 0.0)
             state.append(batch_id, rescued)
-        if rescued:
-            self._rescue.forget(batch_id)
         return epoch
 
-    def _owner_lock(self, batch_id: int, name: str) -> OwnerLock:
-        path = self._place.with_name(f"{self._place.name}.{batch_id}.lock")
-        return OwnerLock(path, name)
-
     def release(self, batch_id: int) -> None:
-        lock = self._owned.pop(batch_id, None)
-        if lock is not None:
-            lock.give_back()
+        self._ownership.give_back(batch_id)
 
     # -- jobs --------------------------------------------------------------------------------
 
@@ -231,7 +211,7 @@ class JSONStorage:
             return state.save(changes)
 
     def rescue(self, changes: Sequence[Change]) -> None:
-        self._rescue.write(changes)
+        self._ownership.rescue(changes)
 
     def steer(self, job: Job, was: JobStatus, entry: Entry | None) -> bool:
         with self._writing() as state:
@@ -306,22 +286,16 @@ class JSONStorage:
             return self._foreign, self._noted
 
     def prune(self, before: float) -> int:
-        with self._writing() as state:
-            return state.prune_but(before, self._is_run)
-
-    def _is_run(self, batch: Batch) -> bool:
-        """Whether a runner, in whichever process, has the batch."""
-        lock = self._owner_lock(batch.id, batch.name)
-        try:
-            lock.take()
-        except BatchBusyError:
-            return True
-        lock.give_back()
-        return False
+        ids = [batch.id for batch in self.batches()]
+        with self._ownership.unowned(ids) as free, self._writing() as state:
+            pruned = state.prune_but(before, lambda batch: batch.id not in free)
+            gone = free.difference(batch.id for batch in state.batches())
+            self._ownership.drop_rescued(gone)
+            self._ownership.remove_locks(gone)
+        return pruned
 
     def close(self) -> None:
-        for batch_id in list(self._owned):
-            self.release(batch_id)
+        self._ownership.close()
         with self._lock:
             self._file.close()
             self._state, self._closed = None, True

@@ -15,8 +15,8 @@ from batchkit._errors import BatchBusyError, JobNotFoundError
 from batchkit._events import JobSubmitted
 from batchkit._jobs import IN_FLIGHT, Attempt, Handle, Job, JobStatus
 from batchkit._results import JobResult
-from batchkit.storage._journal import attempts_from, handle_from
-from batchkit.storage._memory_shelf import Shelf, is_over, kept_by_persons
+from batchkit.storage._journal import attempts_from, handle_from, handles_in
+from batchkit.storage._memory_shelf import Shelf, Shelves, is_over, kept_by_persons
 from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved
 
 _PENDING = JobStatus.PENDING
@@ -28,7 +28,7 @@ class MemoryStorage:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._shelves: dict[int, Shelf] = {}
+        self._shelves = Shelves()
         self._of_job: dict[int, tuple[Shelf, int]] = {}
         self._last_id = self._last_batch = self._noted = 0
         # Two lists: a pair per line would be one more object for the collector to visit.
@@ -100,7 +100,8 @@ class MemoryStorage:
             return shelf.epoch
 
     def release(self, batch_id: int) -> None:
-        self._shelves[batch_id].busy = False
+        if batch_id in self._shelves:
+            self._shelves[batch_id].busy = False
 
     # -- jobs ------------------------------------------------------------------------------
 
@@ -168,7 +169,8 @@ class MemoryStorage:
     def next_due(self, batch_id: int, now: float) -> float | None:
         with self._lock:
             shelf = self._shelves[batch_id]
-            waiting = (shelf.jobs.get(index) for _, index in shelf.later)
+            # Those in the queue have waited, but the clock may have been set back since.
+            waiting = (shelf.jobs.get(index) for _, index in (*shelf.later, *shelf.queue))
             due = [
                 job.not_before
                 for job in waiting
@@ -193,7 +195,9 @@ class MemoryStorage:
             return Saved(frozenset(fenced), first)
 
     def rescue(self, changes: Sequence[Change]) -> None:
-        """Nothing to do: memory that cannot be written is the end of the process."""
+        with self._lock:
+            for change in changes:
+                self.append(change.job.batch_id, handles_in([change]))
 
     def steer(self, job: Job, was: JobStatus, entry: Entry | None) -> bool:
         with self._lock:
@@ -215,23 +219,23 @@ class MemoryStorage:
             shelf, _ = self._of_job.pop(job_id)
             del shelf.jobs[job.index], shelf.by_identity[job.identity]
             shelf.counts[job.status] -= 1
+            shelf.note_wish(job.evolve(cancel_requested_at=None))
+            self._noted += 1
             return True
 
     def request_cancel(self, job_id: int, now: float) -> None:
         with self._lock:
             job = self.get(job_id)
             if job is not None:
-                asked = job.evolve(cancel_requested_at=now)
+                shelf = self._shelves[job.batch_id]
+                shelf.jobs[job.index] = asked = job.evolve(cancel_requested_at=now)
+                shelf.note_wish(asked)
                 self._noted += 1
-                self._shelves[job.batch_id].jobs[job.index] = asked
 
     def cancel_requests(self, batch_id: int) -> Collection[int]:
         with self._lock:
-            return [
-                job.id
-                for job in self._shelves[batch_id].jobs.values()
-                if job.cancel_requested_at is not None and job.status in _LIVE
-            ]
+            wanted = self._shelves[batch_id].wanted_ended()
+            return [id_ for id_ in wanted if (job := self.get(id_)) and job.status in _LIVE]
 
     def get(self, job_id: int) -> Job | None:
         with self._lock:
@@ -321,6 +325,7 @@ class MemoryStorage:
         with self._lock:
             shelves = self._shelves.values()
             over = [shelf for shelf in shelves if not shelf.busy and is_over(shelf, before)]
+            self._noted += bool(over)
             return sum(self._clear(shelf) for shelf in over)
 
     def _clear(self, shelf: Shelf) -> int:

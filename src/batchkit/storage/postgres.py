@@ -22,7 +22,7 @@ from batchkit.storage import _postgres_rows as rows
 from batchkit.storage import _postgres_sql as sql
 from batchkit.storage._postgres_owner import Holder, note_held, note_released, this_process
 from batchkit.storage._postgres_reading import Reading
-from batchkit.storage._sqlite_files import RescueFile
+from batchkit.storage._rescue import RescueFile
 from batchkit.storage.base import Change, Entry, NewJob, Saved
 
 if TYPE_CHECKING:
@@ -80,7 +80,6 @@ class PostgresStorage(Reading):
         self._lease, self._noted = lease_seconds, 0
         self._owned: set[int] = set()
         self._rescue_path = Path(rescue) if rescue else _state_file(self._db.uid)
-        self._rescue = RescueFile(self._rescue_path)
         self._commit = self._db.commit
         #: Wakes others when the transaction commits.
         self._note = self._keeper.note()
@@ -126,18 +125,21 @@ class PostgresStorage(Reading):
 
     def acquire(self, batch_id: int) -> int:
         self._keeper.start()
-        rescued = self._rescue.read(batch_id, 0.0)
-        epoch, holder, name = self._take(batch_id, rescued, None)
-        if not epoch and batch_id not in self._owned and holder.is_dead(batch_id):
-            epoch, holder, name = self._take(batch_id, rescued, holder.token)
-        if not epoch:
-            raise holder.busy(name)
+        # Within the block the file is locked; it stays when the block fails.
+        with self._rescue_file(batch_id).taken_over() as rescued:
+            epoch, holder, name = self._take(batch_id, rescued, None)
+            if not epoch and batch_id not in self._owned and holder.is_dead(batch_id):
+                epoch, holder, name = self._take(batch_id, rescued, holder.token)
+            if not epoch:
+                raise holder.busy(name)
         self._owned.add(batch_id)
         note_held(self._me.token, batch_id)
         self._keeper.hold(batch_id, epoch)
-        if rescued:
-            self._rescue.forget(batch_id)
         return epoch
+
+    def _rescue_file(self, batch_id: int) -> RescueFile:
+        path = self._rescue_path
+        return RescueFile(path.with_name(f"{path.stem}.{batch_id}{path.suffix}"))
 
     def _take(
         self, batch_id: int, rescued: Sequence[Entry], dead: str | None
@@ -233,7 +235,9 @@ class PostgresStorage(Reading):
 
     def rescue(self, changes: Sequence[Change]) -> None:
         self._rescue_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._rescue.write(changes)
+        for batch_id in {change.job.batch_id for change in changes}:
+            of_batch = [change for change in changes if change.job.batch_id == batch_id]
+            self._rescue_file(batch_id).write(of_batch)
 
     def steer(self, job: Job, was: JobStatus, entry: Entry | None) -> bool:
         values = rows.lines(job.batch_id, [entry] if entry else [])

@@ -9,7 +9,6 @@ Works from SQLite 3.31 on, so nothing here uses RETURNING.
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,14 +19,17 @@ from batchkit._config import Batch, Control, Durability
 from batchkit._errors import JobNotFoundError
 from batchkit._jobs import Attempt, Handle, Job, JobStatus
 from batchkit._results import JobResult
+from batchkit.storage import _sqlite_claims as claims
+from batchkit.storage import _sqlite_prune as pruning
+from batchkit.storage import _sqlite_reads as reads
+from batchkit.storage import _sqlite_rows as rows
 from batchkit.storage import _sqlite_schema as schema
 from batchkit.storage import _sqlite_writes as writes
-from batchkit.storage._journal import attempts_from, handle_from
+from batchkit.storage._batch_errors import gone
+from batchkit.storage._journal import attempts_from, handle_from, handles_in
+from batchkit.storage._ownership import Ownership
 from batchkit.storage._sqlite_db import Database
-from batchkit.storage._sqlite_files import OwnerLock, RescueFile, busy
 from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved
-
-_PAGE = 500
 
 
 class SQLiteStorage:
@@ -51,10 +53,11 @@ class SQLiteStorage:
         self.path = Path(path)
         self.location = str(path)
         self.shared = self.location != ":memory:"
+        # One file has one set of locks, by whichever name and from whichever folder it is opened.
+        file = self.path.resolve() if self.shared else None
         self._noted = 0
-        self._owned: dict[int, OwnerLock | None] = {}
-        self._rescue = RescueFile(self.path.with_name(self.path.name + ".rescue.jsonl"))
-        self._db = Database(self.path, durability, timeout)
+        self._ownership = Ownership(file)
+        self._db = Database(file, self.location, durability, timeout)
         self._one, self._reading, self._writing = self._db.one, self._db.reading, self._db.writing
 
     def __repr__(self) -> str:
@@ -74,21 +77,27 @@ class SQLiteStorage:
 
     def find_batch(self, name: str) -> Batch | None:
         with self._reading():
-            row = self._one(f"SELECT {schema.BATCH_COLUMNS} FROM batches WHERE name = ?", name)
-        return schema.batch_from(row) if row else None
+            row = self._one(f"SELECT {rows.BATCH_COLUMNS} FROM batches WHERE name = ?", name)
+        return rows.batch_from(row) if row else None
 
     def batches(self) -> Sequence[Batch]:
         with self._reading() as db:
-            rows = db.execute(f"SELECT {schema.BATCH_COLUMNS} FROM batches ORDER BY id").fetchall()
-        return [schema.batch_from(row) for row in rows]
+            sql = f"SELECT {rows.BATCH_COLUMNS} FROM batches ORDER BY id"
+            return [rows.batch_from(row) for row in db.execute(sql)]
 
     def update_batch(self, batch_id: int, **changes: Any) -> Batch:
         sets = ", ".join(f"{name} = ?" for name in changes)
         with self._writing() as db:
             db.execute(f"UPDATE batches SET {sets} WHERE id = ?", (*changes.values(), batch_id))
-            row = self._one(f"SELECT {schema.BATCH_COLUMNS} FROM batches WHERE id = ?", batch_id)
+            row = self._of_batch(batch_id, rows.BATCH_COLUMNS)
         self._noted += 1
-        return schema.batch_from(row)
+        return rows.batch_from(row)
+
+    def _of_batch(self, batch_id: int, columns: str) -> Any:
+        row = self._one(f"SELECT {columns} FROM batches WHERE id = ?", batch_id)
+        if row is None:
+            raise gone(batch_id)
+        return row
 
     def set_control(
         self,
@@ -111,45 +120,32 @@ class SQLiteStorage:
         return True
 
     def acquire(self, batch_id: int) -> int:
-        self._own(batch_id)
+        with self._reading():
+            [name] = self._of_batch(batch_id, "name")
+        self._ownership.take(batch_id, name)
         try:
-            return self._next_epoch(batch_id)
+            # As safe as the handles themselves: their rescue file goes once they are here.
+            with (
+                self._ownership.rescued(batch_id) as handles,
+                self._writing(power_safe=True) as db,
+            ):
+                db.execute("UPDATE batches SET epoch = epoch + 1 WHERE id = ?", (batch_id,))
+                writes.take_over(db, batch_id, handles)
+                epoch: int = self._of_batch(batch_id, "epoch")[0]
         except BaseException:
-            self.release(batch_id)
+            self._ownership.give_back(batch_id)
             raise
-
-    def _next_epoch(self, batch_id: int) -> int:
-        # As safe as the handles themselves: the rescue file goes once they are here.
-        with self._writing(power_safe=True) as db:
-            db.execute("UPDATE batches SET epoch = epoch + 1 WHERE id = ?", (batch_id,))
-            epoch: int = self._one("SELECT epoch FROM batches WHERE id = ?", batch_id)[0]
-            rescued = self._rescue.read(batch_id, 0.0) if self.shared else []
-            writes.journal(db, [(batch_id, entry) for entry in rescued])
-        if rescued:
-            self._rescue.forget(batch_id)
         return epoch
 
-    def _own(self, batch_id: int) -> None:
-        with self._reading():
-            name = self._one("SELECT name FROM batches WHERE id = ?", batch_id)[0]
-        if batch_id in self._owned:
-            raise busy(name, str(os.getpid()))
-        lock = None
-        if self.shared:
-            lock = OwnerLock(self.path.with_name(f"{self.path.name}.{batch_id}.lock"), name)
-            lock.take()
-        self._owned[batch_id] = lock
-
     def release(self, batch_id: int) -> None:
-        lock = self._owned.pop(batch_id, None)
-        if lock is not None:
-            lock.give_back()
+        if not self._db.inherited:
+            self._ownership.give_back(batch_id)
 
     # -- jobs ------------------------------------------------------------------------------
 
     def add(self, batch_id: int, items: Sequence[NewJob], now: float) -> Sequence[tuple[int, bool]]:
         with self._writing() as db:
-            index: int = self._one("SELECT next_index FROM batches WHERE id = ?", batch_id)[0]
+            index: int = self._of_batch(batch_id, "next_index")[0]
             first, added = index, []
             for item in items:
                 found = writes.insert(db, batch_id, index, item, now)
@@ -162,46 +158,27 @@ class SQLiteStorage:
 
     def claim(self, batch_id: int, epoch: int, limit: int, now: float) -> Sequence[Job]:
         with self._writing() as db:
-            rows = db.execute(
-                f"SELECT {schema.JOB_COLUMNS} FROM jobs WHERE batch = ? AND status = 'pending' AND"
-                " epoch != ? AND (not_before IS NULL OR not_before <= ?)"
-                " ORDER BY priority DESC, idx LIMIT ?",
-                (batch_id, epoch, now, limit),
-            ).fetchall()
-            ids = [(epoch, row[0]) for row in rows]
+            found = claims.ready(db, batch_id, epoch, limit, now)
+            ids = [(epoch, row[0]) for row in found]
             db.executemany("UPDATE jobs SET epoch = ? WHERE id = ?", ids)
-        return [schema.job_from(row).evolve(epoch=epoch) for row in rows]
+        return [rows.job_from(row).evolve(epoch=epoch) for row in found]
 
     def in_flight(self, batch_id: int, epoch: int) -> Sequence[Job]:
         with self._writing() as db:
             where = f"batch = ? AND {schema.LIVE}"
             db.execute(f"UPDATE jobs SET epoch = ? WHERE {where}", (epoch, batch_id))
-            sql = f"SELECT {schema.JOB_COLUMNS}, data FROM jobs LEFT JOIN results ON job = id"
-            rows = db.execute(f"{sql} WHERE {where} ORDER BY id", (batch_id,)).fetchall()
-        return [schema.job_from(row[:-1], row[-1]) for row in rows]
+            sql = f"SELECT {rows.JOB_COLUMNS}, data FROM jobs LEFT JOIN results ON job = id"
+            found = db.execute(f"{sql} WHERE {where} ORDER BY id", (batch_id,)).fetchall()
+        return [rows.job_from(row[:-1], row[-1]) for row in found]
 
     def next_due(self, batch_id: int, now: float) -> float | None:
-        with self._reading():
-            row = self._one(
-                "SELECT min(not_before) FROM jobs WHERE batch = ? AND status = 'pending'"
-                " AND not_before > 0 AND not_before > ?",
-                batch_id,
-                now,
-            )
-        due: float | None = row[0]
-        return due
+        with self._reading() as db:
+            return claims.next_due(db, batch_id, now)
 
     def save(self, changes: Sequence[Change]) -> Saved:
         power_safe = any(change.power_safe for change in changes)
         with self._writing(power_safe=power_safe) as db:
-            values = [schema.update_values(change.job) for change in changes]
-            db.execute("SAVEPOINT jobs")
-            fenced: frozenset[int] = frozenset()
-            if db.executemany(schema.UPDATE_JOB, values).rowcount != len(values):
-                # Somebody is fenced; only one by one can tell who.
-                db.execute("ROLLBACK TO jobs")
-                done = [db.execute(schema.UPDATE_JOB, row).rowcount for row in values]
-                fenced = frozenset(i for i, count in enumerate(done) if not count)
+            fenced = writes.states(db, changes)
             written = [c for i, c in enumerate(changes) if i not in fenced] if fenced else changes
             writes.results(db, written)
             writes.settle(db, written)
@@ -211,11 +188,14 @@ class SQLiteStorage:
 
     def rescue(self, changes: Sequence[Change]) -> None:
         if self.shared:
-            self._rescue.write(changes)
+            self._ownership.rescue(changes)
+            return
+        for change in changes:
+            self.append(change.job.batch_id, handles_in([change]))
 
     def steer(self, job: Job, was: JobStatus, entry: Entry | None) -> bool:
         with self._writing() as db:
-            if not db.execute(schema.STEER_JOB, schema.steer_values(job, was)).rowcount:
+            if not db.execute(rows.STEER_JOB, rows.steer_values(job, was)).rowcount:
                 return False
             if job.status is not was:
                 writes.count(db, job.batch_id, {job.status: 1, was: -1})
@@ -232,6 +212,7 @@ class SQLiteStorage:
                 return False
             db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
             writes.count(db, row[0], {JobStatus(row[1]): -1})
+        self._noted += 1
         return True
 
     def request_cancel(self, job_id: int, now: float) -> None:
@@ -240,46 +221,23 @@ class SQLiteStorage:
         self._noted += 1
 
     def cancel_requests(self, batch_id: int) -> Collection[int]:
+        sql = f"SELECT id FROM jobs WHERE batch = ? AND {schema.LIVE}"
         with self._reading() as db:
-            rows = db.execute(
-                f"SELECT id FROM jobs WHERE batch = ? AND {schema.LIVE}"
-                " AND cancel_requested_at IS NOT NULL",
-                (batch_id,),
-            ).fetchall()
-        return {row[0] for row in rows}
+            found = db.execute(f"{sql} AND cancel_requested_at IS NOT NULL", (batch_id,))
+            return {row[0] for row in found}
 
     def get(self, job_id: int) -> Job | None:
-        return self._find("id = ?", job_id)
+        with self._reading() as db:
+            return reads.whole_job(db, "id = ?", job_id)
 
     def find(self, batch_id: int, identity: str) -> Job | None:
-        return self._find("batch = ? AND identity = ?", batch_id, identity)
-
-    def _find(self, where: str, *values: Any) -> Job | None:
-        sql = f"SELECT {schema.JOB_COLUMNS}, data FROM jobs LEFT JOIN results ON job = id"
-        with self._reading():
-            row = self._one(f"{sql} WHERE {where}", *values)
-        return schema.job_from(row[:-1], row[-1]) if row else None
+        with self._reading() as db:
+            return reads.whole_job(db, "batch = ? AND identity = ?", batch_id, identity)
 
     def jobs(
         self, batch_id: int, statuses: Collection[JobStatus] | None = None, *, results: bool = False
     ) -> Iterator[Job]:
-        join = "LEFT JOIN results ON job = id" if results else ""
-        data = "data" if results else "NULL"
-        wanted = ", ".join(f"'{status}'" for status in statuses or ())
-        only = f"AND status IN ({wanted})" if statuses is not None else ""
-        sql = (
-            f"SELECT {schema.JOB_COLUMNS}, {data} FROM jobs {join}"
-            f" WHERE batch = ? AND id > ? {only} ORDER BY id LIMIT {_PAGE}"
-        )
-        last = 0
-        while True:
-            with self._reading() as db:
-                rows = db.execute(sql, (batch_id, last)).fetchall()
-            for row in rows:
-                yield schema.job_from(row[:-1], row[-1])
-            if len(rows) < _PAGE:
-                return
-            last = rows[-1][0]
+        return reads.pages_of_jobs(self._reading, batch_id, statuses, results=results)
 
     def result(self, job_id: int) -> JobResult | None:
         with self._reading():
@@ -287,10 +245,9 @@ class SQLiteStorage:
         return load_result(row[0]) if row else None
 
     def counts(self, batch_id: int) -> Mapping[JobStatus, int]:
+        sql = "SELECT status, n FROM counts WHERE batch = ? AND n != 0"
         with self._reading() as db:
-            sql = "SELECT status, n FROM counts WHERE batch = ? AND n != 0"
-            rows = db.execute(sql, (batch_id,)).fetchall()
-        return {JobStatus(status): n for status, n in rows}
+            return {JobStatus(status): n for status, n in db.execute(sql, (batch_id,))}
 
     def cost(self, batch_id: int) -> float | None:
         with self._reading():
@@ -299,17 +256,7 @@ class SQLiteStorage:
 
     def failures(self, batch_id: int) -> Sequence[Failures]:
         with self._reading() as db:
-            rows = db.execute(
-                "SELECT coalesce(json_extract(error, '$.kind'), status) AS kind,"
-                " coalesce(json_extract(error, '$.message'), ''), json_extract(error, '$.remedy'),"
-                f" count(*), min(id) FROM jobs WHERE batch = ? AND {schema.FAILED}"
-                # One cause is one code, whatever else each message says. Beside min(), SQLite
-                # takes the other columns from the row of the minimum.
-                " GROUP BY 1, coalesce(json_extract(error, '$.code'), json_extract(error,"
-                " '$.message')) ORDER BY 4 DESC, 5",
-                (batch_id,),
-            ).fetchall()
-        return [Failures(*row) for row in rows]
+            return reads.failures(db, batch_id)
 
     # -- journal ---------------------------------------------------------------------------
 
@@ -319,44 +266,47 @@ class SQLiteStorage:
             return writes.journal(db, [(batch_id, entry) for entry in entries])
 
     def journal(self, batch_id: int, since: int = 0, limit: int = 1000) -> Sequence[Entry]:
-        sql = "SELECT seq, job, attempt, kind, at, data FROM journal WHERE seq > ? AND batch = ?"
         with self._reading() as db:
-            rows = db.execute(f"{sql} ORDER BY seq LIMIT ?", (since, batch_id, limit)).fetchall()
-        return [schema.entry_from(row) for row in rows]
+            return reads.journal_of_batch(db, batch_id, since, limit)
 
     def attempts(self, job_id: int) -> Sequence[Attempt]:
-        sql = "SELECT seq, job, attempt, kind, at, data FROM journal WHERE job = ? ORDER BY seq"
         with self._reading() as db:
             owner = self._one(
                 "SELECT uid, idx FROM jobs JOIN batches ON batches.id = batch WHERE jobs.id = ?",
                 job_id,
             )
-            rows = db.execute(sql, (job_id,)).fetchall()
+            lines = reads.journal_of_job(db, job_id)
         if owner is None:
             raise JobNotFoundError(f"there is no job {job_id}")
-        return attempts_from([schema.entry_from(row) for row in rows], *owner)
+        return attempts_from(lines, *owner)
 
     def evidence(self, job_id: int, attempt: int) -> Handle | None:
-        sql = (
-            "SELECT seq, job, attempt, kind, at, data FROM journal"
-            " WHERE job = ? AND kind = 'submitted' ORDER BY seq"
-        )
         with self._reading() as db:
-            rows = db.execute(sql, (job_id,)).fetchall()
-        return handle_from([schema.entry_from(row) for row in rows], attempt)
+            return handle_from(reads.handles_of_job(db, job_id), attempt)
 
     # -- upkeep ----------------------------------------------------------------------------
 
     def changed(self) -> object:
-        with self._reading():
-            # The pragma does not count what came through this very connection.
-            return self._one("PRAGMA data_version")[0], self._noted
+        # SQLite does not count what came through this very connection.
+        return self._db.changed(), self._noted
 
     def prune(self, before: float) -> int:
-        with self._writing() as db:
-            return writes.prune(db, before, set(self._owned))
+        # Locks first: a batch is in the database before it has one.
+        locks = self._ownership.with_locks()
+        with self._reading() as db:
+            over = pruning.over(db, before) | (locks - pruning.all_batches(db))
+        with self._ownership.unowned(over) as unowned:
+            with self._writing() as db:
+                # A person may have added something since the first look.
+                doomed = unowned & pruning.over(db, before)
+                jobs = pruning.delete(db, doomed)
+                left = pruning.all_batches(db)
+            self._ownership.drop_rescued(doomed)
+            self._ownership.remove_locks(unowned - left)
+        self._noted += bool(doomed)
+        return jobs
 
     def close(self) -> None:
-        for batch_id in list(self._owned):
-            self.release(batch_id)
-        self._db.close()
+        if not self._db.inherited:
+            self._ownership.close()
+            self._db.close()

@@ -1,0 +1,20 @@
+"""Why a storage refuses a batch; the same words for every backend."""
+
+from __future__ import annotations
+
+from batchkit._errors import BatchBusyError, StorageError
+
+
+def busy(name: str, owner: str) -> BatchBusyError:
+    """The error of a second runner."""
+    return BatchBusyError(
+        f"another runner (process {owner}) works on batch {name!r}: wait for it, stop it, or give "
+        "this one another name"
+    )
+
+
+def gone(batch_id: int) -> StorageError:
+    """The error of a batch that is not there any more."""
+    return StorageError(
+        f"batch {batch_id} is gone: it was pruned since it was opened; open it again by its name"
+    )
