@@ -27,6 +27,16 @@ def hear_interrupts() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def speak_no_language() -> Iterator[None]:
+    """What people see follows the environment; tests say themselves which language they mean."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("BATCHKIT_LANG", "LC_ALL", "LC_MESSAGES"):
+            patch.delenv(name, raising=False)
+        patch.setenv("LANG", "C.UTF-8")
+        yield
+
+
 @pytest.fixture(params=EXECUTORS)
 def executor(request: pytest.FixtureRequest) -> str:
     return str(request.param)

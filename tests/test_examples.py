@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -108,6 +108,32 @@ def test_the_screen_can_be_read_without_a_display() -> None:
     assert load("05_tk_screen.py").Screen
 
 
+@pytest.fixture
+def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The display that there is, or one that nobody sees: Debian has it in the package xvfb."""
+    if os.environ.get("DISPLAY") or shutil.which("Xvfb") is None:
+        yield
+        return
+    readable, writable = os.pipe()
+    command = [
+        "Xvfb",
+        "-displayfd",
+        str(writable),
+        "-screen",
+        "0",
+        "1024x768x24",
+        "-nolisten",
+        "tcp",
+    ]
+    server = subprocess.Popen(command, pass_fds=[writable], stderr=subprocess.DEVNULL)
+    os.close(writable)
+    with server, os.fdopen(readable) as answer:
+        # Written when it is ready.
+        monkeypatch.setenv("DISPLAY", f":{answer.readline().strip()}")
+        yield
+        server.terminate()
+
+
 def open_display() -> Any:
     tkinter = pytest.importorskip("tkinter", reason="this Python has no tkinter")
     try:
@@ -116,6 +142,7 @@ def open_display() -> Any:
         pytest.skip(f"there is no display: {exc}")
 
 
+@pytest.mark.usefixtures("display")
 def test_the_screen_runs_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = open_display()
     monkeypatch.chdir(tmp_path)

@@ -241,6 +241,14 @@ MESSAGES: tuple[Said, ...] = (
         "{0} foi gravado por um batchkit mais novo (esquema {1}; este conhece {2}): atualize "
         "batchkit-video, ou use outro arquivo",
     ),
+    Said(
+        "no recording was named: give files, folders or patterns",
+        "nenhuma gravação foi indicada: dê arquivos, pastas ou padrões",
+    ),
+    Said("the folder {0}", "a pasta {0}"),
+    Said("the pattern {0}", "o padrão {0}"),
+    Said("the command line", "a linha de comando"),
+    Said("{0}, line {1}", "{0}, linha {1}"),
     Said("batch {0} has no job {1}", "o lote {0} não tem o item {1}"),
     Said(
         "the output template {0} has an unknown field {1}: choose from {2}",

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from batchkit_video import __main__ as entry
+from batchkit_video import _package as ours
 
 FOREIGN = "batchkit"
 _OLDEST_SQLITE = (3, 31)
@@ -52,12 +52,12 @@ def examine(lang: str, *, as_json: bool = False) -> int:
         told = {"ok": not sick, "findings": [finding._asdict() for finding in findings]}
         sys.stdout.write(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
         return int(sick)
-    bad = entry.both(lang, "FAIL", "ERRO")
+    bad = ours.both(lang, "FAIL", "ERRO")
     for finding in findings:
         mark = "ok" if finding.ok else bad if finding.serious else "--"
         sys.stdout.write(f"{mark:>4}  {finding.what}: {finding.detail}\n")
-    well = entry.both(lang, "batchkit can work here", "o batchkit pode trabalhar aqui")
-    repair = entry.both(lang, f"repair what is marked {bad}", f"conserte o que tem a marca {bad}")
+    well = ours.both(lang, "batchkit can work here", "o batchkit pode trabalhar aqui")
+    repair = ours.both(lang, f"repair what is marked {bad}", f"conserte o que tem a marca {bad}")
     sys.stdout.write(f"\n{repair if sick else well}\n")
     return int(sick)
 
@@ -67,13 +67,13 @@ class _Doctor:
         self._lang = lang
 
     def _(self, english: str, portuguese: str) -> str:
-        return entry.both(self._lang, english, portuguese)
+        return ours.both(self._lang, english, portuguese)
 
     def findings(self) -> Iterator[Finding]:
         own = _version("batchkit-video")
         only_found = self._("not installed, only found", "não instalado, só encontrado")
         yield Finding(True, "batchkit-video", own or only_found)
-        fault, what = entry.find_fault(self._lang), self._("package batchkit", "pacote batchkit")
+        fault, what = ours.find_fault(self._lang), self._("package batchkit", "pacote batchkit")
         yield Finding(fault is None, what, fault or _found_at("batchkit"), serious=True)
         yield self._foreign()
         python = f"{platform.python_version()} ({sys.executable})"
@@ -94,7 +94,7 @@ class _Doctor:
             f"the distribution {FOREIGN} {version} writes into the same folder",
             f"a distribuição {FOREIGN} {version} grava na mesma pasta",
         )
-        return Finding(False, what, f"{detail}: {entry.REMEDY}", serious=True)
+        return Finding(False, what, f"{detail}: {ours.REMEDY}", serious=True)
 
     def _sqlite(self) -> Finding:
         oldest = ".".join(map(str, _OLDEST_SQLITE))
@@ -148,7 +148,7 @@ def _version(distribution: str) -> str | None:
 
 def _found_at(package: str) -> str:
     spec = importlib.util.find_spec(package)
-    return entry.place_of(spec.origin) if spec is not None else "nowhere"
+    return ours.place_of(spec.origin) if spec is not None else "nowhere"
 
 
 def _bundled_models() -> list[Path]:

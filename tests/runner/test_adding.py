@@ -68,7 +68,9 @@ def test_a_changed_list_adds_only_what_is_new(make_runner: MakeRunner) -> None:
     runner.add_many(["a", "b"])
     runner.run()
 
-    assert runner.add_many(["b", "c", "a"]) == Added(new=1, existing=2)
+    again = runner.add_many(["b", "c", "a"])
+    assert again == Added(new=1, existing=2)
+    assert [runner.job(number).title for number in again.ids] == ["b", "c", "a"]
     runner.run()
     assert provider.ledger.charges == {"a": 1, "b": 1, "c": 1}
 

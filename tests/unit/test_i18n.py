@@ -33,6 +33,30 @@ def test_language(
     assert language(asked) == found
 
 
+@pytest.mark.parametrize(
+    ("variables", "found"),
+    [
+        ({"LANG": "pt_BR.UTF-8"}, "pt"),
+        ({"LANG": "en_US.UTF-8"}, "en"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"LANG": "C.UTF-8"}, "pt"),
+        ({"LANG": ""}, "pt"),
+        ({"LANG": "pt_BR", "LC_MESSAGES": "en_US"}, "en"),
+        ({"LANG": "en_US", "LC_MESSAGES": "de_DE", "LC_ALL": "pt_PT"}, "pt"),
+        ({"LANG": "en_US", "LC_ALL": "POSIX"}, "pt"),
+        ({"LANG": "en_US", "BATCHKIT_LANG": "pt"}, "pt"),
+    ],
+)
+def test_the_locale_decides_when_nobody_does(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], found: str
+) -> None:
+    for name in ("BATCHKIT_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert language() == found
+
+
 @pytest.mark.parametrize("status", JobStatus)
 def test_every_status_has_a_name(status: JobStatus) -> None:
     assert status.label("pt")

@@ -35,6 +35,10 @@ CASES: list[tuple[dict[_S, int], dict[str, object], ExitCode]] = [
     ({_S.COMPLETED: 1, _S.PENDING: 9}, {"limited": True}, ExitCode.DONE),
     ({_S.UNCERTAIN: 1, _S.PENDING: 9}, {"limited": True}, ExitCode.HELD),
     ({_S.FAILED: 1, _S.PENDING: 9}, {"limited": True}, ExitCode.FAILED),
+    ({_S.COMPLETED: 1, _S.FAILED: 2}, {"earlier": 2}, ExitCode.DONE),
+    ({_S.COMPLETED: 1, _S.FAILED: 2}, {"earlier": 1}, ExitCode.FAILED),
+    ({_S.PENDING: 1, _S.FAILED: 2}, {"earlier": 2}, ExitCode.HELD),
+    ({_S.UNCERTAIN: 1, _S.FAILED: 1}, {"earlier": 1}, ExitCode.HELD),
 ]
 
 
@@ -69,6 +73,7 @@ def test_failures_are_never_a_success(counts: dict[_S, int], stopped: str, limit
         ({_S.PAUSED: 1}, {}, "Stopped: items wait for a decision: 1 Paused"),
         ({_S.PENDING: 1}, {"stopped": "x"}, "Interrupted: 1 Pending"),
         ({_S.COMPLETED: 1, _S.PENDING: 1}, {"limited": True}, "Sample done: 1 Completed, 1 Pend"),
+        ({_S.COMPLETED: 1, _S.FAILED: 1}, {"earlier": 1}, "Done what was asked for: 1 Completed"),
     ],
 )
 def test_headline(counts: dict[_S, int], facts: dict[str, object], words: str) -> None:
@@ -86,6 +91,17 @@ def test_html_shows_causes_and_hides_nothing_in_tags() -> None:
     html = summary({_S.FAILED: 3}, failures=causes)._repr_html_()
     assert "<td>2</td><td>&lt;b&gt;busy &amp; gone&lt;/b&gt;</td><td>wait</td>" in html
     assert "<td>1</td><td>no</td><td></td>" in html
+
+
+def test_html_without_failures_has_no_table() -> None:
+    assert "<table" not in summary({_S.COMPLETED: 3})._repr_html_()
+
+
+def test_local_work_is_shown_under_one_status() -> None:
+    counts = {_S.SUBMITTING: 1, _S.PROCESSING: 2, _S.COLLECTING: 1, _S.COMPLETED: 3}
+    assert Progress(counts=counts, local=True).by_label("en") == {"Completed": 3, "Processing": 4}
+    assert Progress(counts=counts).by_label("pt")["Enviando"] == 1
+    assert "Processando" in Progress(counts=counts, local=True)._repr_html_()
 
 
 def test_exit_codes_are_a_promise() -> None:

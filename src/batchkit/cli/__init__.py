@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from batchkit._errors import MissingExtraError
+from batchkit._i18n import text
 from batchkit._summary import ExitCode
+from batchkit._wording import translated
 
 #: Seconds that the end of the process waits for calls that were left behind.
 _FAREWELL = 1.0
@@ -30,7 +32,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except ImportError as exc:
         if (exc.name or "").partition(".")[0] != "click":
             raise
-        sys.stderr.write(f"Error: {MissingExtraError('the command line', 'cli')}\n")
+        message = translated(str(MissingExtraError("the command line", "cli")))
+        sys.stderr.write(f"{text('error')}: {message}\n")
         leave(ExitCode.USAGE)
     try:
         cli.main(args=None if args is None else list(args), prog_name="batchkit")

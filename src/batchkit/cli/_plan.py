@@ -11,6 +11,7 @@ import attrs
 import click
 
 from batchkit._adding import Added
+from batchkit._config import BatchConfig
 from batchkit._errors import BatchBusyError, BatchkitError, ClientError, StorageError
 from batchkit._jobs import Job, JobStatus
 from batchkit._runner import BatchRunner
@@ -85,6 +86,7 @@ def work(
     """Checks everything that can be checked before a database exists, then adds and runs."""
     config = dict(plan.config)
     names = {key: config[key] for key in ("template", "formats") if key in config}
+    BatchConfig().replace(**config)
     LocalFolder(config["output"], **names).check(())
     name = plan.name or batch_name(config["output"])
     with stored(plan.storage, create=True) as storage:

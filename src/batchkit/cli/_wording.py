@@ -152,6 +152,8 @@ HERE: tuple[Here, ...] = (
 
 #: What click says of words that it does not understand, and what only the command line raises.
 ONLY_HERE: tuple[Said, ...] = (
+    Said("No such option {0}. Did you mean {1}?", "Não existe a opção {0}. Seria {1}?"),
+    Said("No such option {0}.", "Não existe a opção {0}."),
     Said("No such option: {0} Did you mean {1}?", "Não existe a opção {0} Seria {1}?"),
     Said("No such option: {0}", "Não existe a opção {0}"),
     Said("No such command {0}.", "Não existe o comando {0}."),
@@ -205,9 +207,9 @@ ONLY_HERE: tuple[Said, ...] = (
     ),
     Said("{0} holds no prompt: write one per line", "{0} não tem prompts: escreva um por linha"),
     Said(
-        "{0} lists jobs and is no recording: try the failed ones again with batchkit retry- failed",
-        "{0} é uma lista de itens, não uma gravação: repita os que falharam com batchkit retry- "
-        "failed",
+        "{0} lists jobs and is no recording: try the failed ones again with batchkit retry-failed",
+        "{0} é uma lista de itens, não uma gravação: repita os que falharam com batchkit "
+        "retry-failed",
     ),
     Said(
         "{0} holds failed jobs of batch {1}: try them again there with --output {2} --retry, or "

@@ -177,7 +177,8 @@ class _Report:
         counts = summary.counts
         if summary.progress.failed:
             yield f"{self._text('to_retry')}: {self._command('retry-failed', client=True)}"
-            yield f"{self._text('to_give_up')}: {self._command(_GIVE_UP)}"
+            if not self._in_memory:
+                yield f"{self._text('to_give_up')}: {self._command(_GIVE_UP)}"
         if self._open() or summary.paused is not None:
             yield f"{self._text('to_resume')}: {self._command('resume', client=True)}"
         if counts.get(JobStatus.UNCERTAIN):
@@ -185,9 +186,13 @@ class _Report:
         if counts.get(JobStatus.PAUSED) and summary.paused is None:
             yield f"{self._text('to_see_held')}: {self._command('list --status paused')}"
 
+    @property
+    def _in_memory(self) -> bool:
+        return self._summary.location in ("memory", ":memory:")
+
     def _command(self, words: str, *, client: bool = False) -> str:
         runner, location = self._runner, self._summary.location
-        if runner is not None and runner.storage.location in ("memory", ":memory:"):
+        if self._in_memory:
             return self._text("to_resume_program")
         ref = runner.batch.client_ref if runner is not None else ""
         named = runner is not None and runner.config.client_name is not None
