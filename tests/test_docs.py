@@ -70,6 +70,19 @@ def test_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             run_block(page, line, code, names)
 
 
+@pytest.mark.slow
+def test_the_tutorial_saved_as_a_file_runs_a_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for _ in range(2):
+        names: dict[str, Any] = {"__name__": "__main__"}
+        with contextlib.redirect_stdout(None):
+            for line, code in blocks(DOCS / "tutorial.md", "python"):
+                run_block(DOCS / "tutorial.md", line, code, names)
+
+
 def command_lines() -> Iterator[Any]:
     for page in PAGES:
         for line, text in blocks(page, "bash", "console", "sh"):

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from types import FrameType
 
@@ -44,8 +45,11 @@ def interrupted(work: Callable[[], Awaitable[object]], ready: threading.Event) -
         assert ready.wait(PATIENCE)
         os.kill(os.getpid(), signal.SIGINT)
 
+    began = time.monotonic()
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(cell())
+    # The time-out would have turned the loop too.
+    assert time.monotonic() - began < PATIENCE / 2
 
 
 @pytest.mark.parametrize("executor", ["threads", "sequential"])
