@@ -105,7 +105,7 @@ def work(epoch):
     # From here on, nothing of an older epoch may be written; time for those who would.
     first = storage.append(batch, [Entry("began", 1.0, data={"epoch": epoch})])
     print(json.dumps(["began", 0, epoch, first, False]))
-    time.sleep(0.01)
+    time.sleep(0.005)
     for job in storage.in_flight(batch, epoch):
         if job.status is S.SUBMITTING:
             save([job], S.FAILED, completed=1.0)
@@ -129,7 +129,7 @@ while set(storage.counts(batch)) != {S.FAILED}:
 def test_never_two_runners_of_one_job(make: Make, server: Server, schema: str) -> None:
     """Leases are taken away again and again; what counts is the order of commits."""
     storage = make()
-    batch, epoch = begin(storage, *(f"job {n}" for n in range(400)))
+    batch, epoch = begin(storage, *(f"job {n}" for n in range(250)))
     storage.release(batch)
     runners = [start(RUNNER, server, schema) for _ in range(PROCESSES)]
     answers: list[list[Any]] = []
@@ -146,7 +146,7 @@ def test_never_two_runners_of_one_job(make: Make, server: Server, schema: str) -
     with server.connect() as chaos:
         while any(runner.poll() is None for runner in runners):
             chaos.execute(over.encode())
-            threading.Event().wait(0.01)
+            threading.Event().wait(0.03)
     for runner, listener in zip(runners, listeners, strict=True):
         listener.join()
         assert runner.wait() == 0
