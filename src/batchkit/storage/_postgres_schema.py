@@ -62,7 +62,11 @@ CREATE TABLE {s}.commits (
 #: Raised with every change of the tables; older databases are migrated, newer ones refused.
 SCHEMA_VERSION = len(MIGRATIONS)
 
-_EXISTS = "SELECT to_regclass(%s || '.batchkit_schema') IS NOT NULL"
+#: From the catalogue itself: to_regclass() may answer from a cache that is older than a lock.
+_EXISTS = """
+SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = 'batchkit_schema'
+"""
 _VERSION = "SELECT max(version), min(uid) FROM {s}.batchkit_schema"
 #: Locked for the time of a migration: two programs may meet a new database at once.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('batchkit ' || %s, 0))"
@@ -88,7 +92,7 @@ def prepare(run: Run, schema: str, quoted: str, location: str) -> str:
     Raises:
         StorageError: it cannot be used; the subclass says why.
     """
-    found = _look(run, quoted, location)
+    found = _look(run, schema, quoted, location)
     if found is None or found[0] < SCHEMA_VERSION:
         encoding = run(_ENCODING)[0][0]
         if encoding != "UTF8":
@@ -97,13 +101,13 @@ def prepare(run: Run, schema: str, quoted: str, location: str) -> str:
                 "database with ENCODING 'UTF8'"
             )
         _migrate(run, schema, quoted, location)
-        found = _look(run, quoted, location)
+        found = _look(run, schema, quoted, location)
         assert found is not None
     return found[1]
 
 
-def _look(run: Run, quoted: str, location: str) -> tuple[int, str] | None:
-    if not run(_EXISTS, quoted)[0][0]:
+def _look(run: Run, schema: str, quoted: str, location: str) -> tuple[int, str] | None:
+    if not run(_EXISTS, schema):
         return None
     version, uid = run(_VERSION)[0]
     if version is None:
@@ -120,7 +124,7 @@ def _migrate(run: Run, schema: str, quoted: str, location: str) -> None:
     run("BEGIN")
     run(_LOCK, schema)
     # Only now: another program may have made them while this one waited for the lock.
-    found = _look(run, quoted, location)
+    found = _look(run, schema, quoted, location)
     if found is None:
         # IF NOT EXISTS would ask for the right to create schemas even where there is nothing to do.
         if not run(_HAS_SCHEMA, schema):
