@@ -49,6 +49,7 @@ class Plan:
         keys: what the provider does with submit keys.
         duration: seconds that a job takes, as a distribution.
         concurrent: jobs in flight at once.
+        leave_out: faults that are not drawn, separated by commas.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class Plan:
     keys: str = "none"
     duration: str = "lognormal:1.5,0.8"
     concurrent: int = 40
+    leave_out: str = ""
 
 
 @attrs.define(kw_only=True)
@@ -91,9 +93,8 @@ class Outcome:
         lines = [
             f"{self.kills} kills, {self.lives} lives, {self.seconds:.0f} s",
             f"jobs: {counts}",
-            f"provider: {ledger.submissions.total()} submissions, {ledger.charges.total()} started, "
-            f"{ledger.polls.total()} polls, {ledger.downloads.total()} downloads, "
-            f"{ledger.partial.total()} partial downloads",
+            f"provider: {ledger.submissions.total()} submissions, {ledger.charges.total()} started",
+            f"          {ledger.polls.total()} polls, {ledger.downloads.total()} downloads",
             f"uncertain and submitted again by permission: {len(self.allowed)}",
             str(self.report),
             *(f"FAULT: {fault}" for fault in self.faults),
@@ -121,7 +122,7 @@ def soak(plan: Plan) -> Outcome:
 @contextmanager
 def serving(plan: Plan) -> Iterator[str]:
     """A server in a process of its own; it outlives every death of its client."""
-    words = {
+    options = {
         "seed": plan.seed,
         "fault-rate": plan.rate,
         "keys": plan.keys,
@@ -130,11 +131,12 @@ def serving(plan: Plan) -> Iterator[str]:
         "ledger": plan.folder / "ledger.jsonl",
     }
     command = [sys.executable, "-m", "batchkit.testing.server"]
-    for name, value in words.items():
+    for name, value in options.items():
         command += [f"--{name}", str(value)]
     for operation in ("submit", "poll"):
         # A key that is refused now and then pauses the batch.
-        command += ["--faults", f"{operation}={','.join([*SEEDED[operation], '401'])}"]
+        words = {*SEEDED[operation], "401"}.difference(plan.leave_out.split(","))
+        command += ["--faults", f"{operation}={','.join(sorted(words))}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
@@ -244,7 +246,8 @@ def main() -> int:
     for field in attrs.fields(Plan):
         default = None if field.default is attrs.NOTHING else field.default
         kind = type(default) if default is not None else Path
-        parser.add_argument(f"--{field.name}", type=kind, default=default, required=default is None)
+        name = f"--{field.name.replace('_', '-')}"
+        parser.add_argument(name, type=kind, default=default, required=default is None)
     options = vars(parser.parse_args())
     options["folder"].mkdir(parents=True)
     outcome = soak(Plan(**options))

@@ -1,4 +1,4 @@
-"""Webhooks of the fake provider: signed as the specification says, and as unreliable as real ones."""
+"""Webhooks of the fake provider: signed as the specification says, and no more reliable."""
 
 from __future__ import annotations
 

@@ -155,17 +155,16 @@ class Site:
         *,
         close: bool,
     ) -> bool:
-        whole = False
+        goes_on = False
         try:
             goes_on = await write_reply(writer, reply, close=close)
             if reply.wire in (Wire.HANG, Wire.STALL):
                 # Until the other side has enough of it.
                 await reader.read()
                 goes_on = False
-            whole = reply.wire is Wire.WHOLE
         finally:
-            if reply.sent is not None:
-                reply.sent(whole)
+            if reply.sent is not None and reply.wire is not Wire.WHOLE:
+                reply.sent(False)
         return goes_on
 
     # -- webhooks ----------------------------------------------------------------------------

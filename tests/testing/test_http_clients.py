@@ -1,0 +1,376 @@
+"""The clients over HTTP: good ones keep every rule, rude ones are found, batches balance."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+import pytest
+
+from batchkit import (
+    AuthenticationError,
+    BatchRunner,
+    Capabilities,
+    ClientError,
+    JobStatus,
+    NotAcceptedError,
+    NotFoundError,
+    OutcomeUnknownError,
+    Output,
+    PollPolicy,
+    RateLimitedError,
+    RejectedError,
+    RemoteState,
+    ResultExpiredError,
+)
+from batchkit._jobs import HELD, TERMINAL, Handle
+from batchkit.storage import MemoryStorage
+from batchkit.testing import (
+    FakeClock,
+    FakeServer,
+    HTTPFakeClient,
+    RudeHTTPFakeClient,
+    check_client,
+    content,
+)
+from batchkit.testing._model import Keys
+
+KEY = "sk-very-secret"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def server(clock: FakeClock) -> Iterator[FakeServer]:
+    with FakeServer(polls=1, clock=clock) as made:
+        yield made
+
+
+def runner_of(client: object, clock: FakeClock, **options: Any) -> BatchRunner:
+    defaults = {"storage": MemoryStorage(), "clock": clock, "delay": 0}
+    return BatchRunner(client, **{**defaults, **options})
+
+
+def one_job(client: HTTPFakeClient, prompt: str = "cat") -> Any:
+    """A job as the pipeline hands it to a client."""
+    runner = BatchRunner(client, storage=MemoryStorage())
+    return runner.add(prompt).evolve(submit_key="key-1")
+
+
+# -- the rules -----------------------------------------------------------------------------------
+
+
+# One of the rules stages a death, and a program that dies closes no connection.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("keys", ["none", "replay", "reject", "lookup"])
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_good_clients_keep_every_rule(kind: str, keys: Keys) -> None:
+    with FakeServer(keys=keys, api_key=KEY) as server:
+        check_client(
+            server.client if kind == "sync" else server.async_factory(),
+            submissions=server.ledger.submissions.total,
+            drop_next=lambda: server.provider.script_next("drop_after"),
+            refuse_next=lambda: server.provider.script_next("reject"),
+            secrets=[KEY],
+        )
+    gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("rudeness", "keys", "found"),
+    [
+        ("retries", "none", "something retries behind batchkit's back"),
+        ("guesses", "none", "it raised an error which proves that nothing was started"),
+        ("forgets", "lookup", "None is taken as proof that nothing was accepted"),
+    ],
+)
+def test_rude_clients_are_found(
+    rudeness: Literal["retries", "guesses", "forgets"], keys: Keys, found: str
+) -> None:
+    with FakeServer(keys=keys) as server, contextlib.ExitStack() as opened:
+
+        def make() -> RudeHTTPFakeClient:
+            client = RudeHTTPFakeClient(server.url, rudeness, keys=keys)
+            opened.callback(client.close)
+            return client
+
+        with pytest.raises(AssertionError, match=found):
+            check_client(
+                make,
+                submissions=server.ledger.submissions.total,
+                drop_next=lambda: server.provider.script_next("drop_after"),
+                refuse_next=lambda: server.provider.script_next("reject"),
+            )
+
+
+@pytest.mark.parametrize("rudeness", ["retries", "guesses", "forgets"])
+def test_the_ledger_convicts_rude_clients(
+    rudeness: Literal["retries", "guesses", "forgets"], clock: FakeClock
+) -> None:
+    with FakeServer(polls=1, clock=clock, keys="lookup") as server:
+        client = RudeHTTPFakeClient(server.url, rudeness)
+        runner = runner_of(client, clock)
+        runner.add_many(["cat [reset_after]", "dog"])
+        runner.run()
+        client.close()
+
+        assert server.ledger.check(runner).twice == ("cat",)
+
+
+# -- what is raised ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "error"),
+    [
+        ("401", AuthenticationError),
+        ("402", AuthenticationError),
+        ("403", AuthenticationError),
+        ("404", NotFoundError),
+        ("reject", RejectedError),
+        ("429:3", RateLimitedError),
+        ("limit", RateLimitedError),
+        ("busy", NotAcceptedError),
+        *((status, OutcomeUnknownError) for status in ("408", "409", "425", "500", "503", "504")),
+        ("503_after", OutcomeUnknownError),
+        ("garbage", OutcomeUnknownError),
+        ("wrong_json", OutcomeUnknownError),
+        ("no_id", OutcomeUnknownError),
+        ("reset", httpx.ReadError),
+        ("cut", httpx.RemoteProtocolError),
+        ("noise", httpx.RemoteProtocolError),
+    ],
+)
+def test_a_submission_claims_no_more_than_is_proved(
+    server: FakeServer, word: str, error: type[Exception]
+) -> None:
+    client = server.client()
+    server.provider.script_next(word)
+
+    with pytest.raises(error) as raised:
+        client.submit(one_job(client))
+
+    assert type(raised.value) is error
+    assert server.ledger.submissions.total() == 1, "it was sent once"
+
+
+def test_the_providers_patience_is_passed_on(server: FakeServer) -> None:
+    client = server.client()
+    server.provider.script_next("429:3", "busy:4")
+    waits = []
+    for _ in range(2):
+        with pytest.raises(NotAcceptedError) as raised:
+            client.submit(one_job(client))
+        waits.append(raised.value.retry_after)
+
+    assert waits == [3.0, 4.0]
+
+
+def test_a_key_that_is_rejected_leaves_the_outcome_open(clock: FakeClock) -> None:
+    with FakeServer(keys="reject", clock=clock) as server:
+        client = server.client()
+        client.submit(one_job(client))
+        with pytest.raises(OutcomeUnknownError, match="a job with this key exists"):
+            client.submit(one_job(client))
+
+
+@pytest.mark.parametrize(
+    ("word", "retryable"), [("500", True), ("409", True), ("garbage", True), ("wrong_json", True)]
+)
+def test_a_status_query_that_fails_says_nothing_of_the_job(
+    server: FakeServer, word: str, retryable: bool
+) -> None:
+    client = server.client()
+    handle = client.submit(one_job(client)).handle
+    server.provider.script("cat", f"poll:{word}")
+
+    with pytest.raises(ClientError) as raised:
+        client.poll(handle)
+
+    assert type(raised.value) is ClientError
+    assert raised.value.retryable is retryable
+    assert client.poll(handle).state is RemoteState.SUCCEEDED
+
+
+def test_a_result_that_is_gone(server: FakeServer) -> None:
+    client = server.client()
+    job = one_job(client, "cat [expire]")
+    status = client.poll(client.submit(job).handle)
+    assert status.finished is not None
+
+    with pytest.raises(ResultExpiredError):
+        list(client.fetch(job, status.finished.outputs[0]))
+
+
+def test_a_success_without_an_output_is_no_success(server: FakeServer) -> None:
+    client = server.client()
+    status = client.poll(client.submit(one_job(client, "cat [empty]")).handle)
+
+    assert (status.state, status.cost) == (RemoteState.FAILED, 1.0)
+
+
+def test_a_look_up_that_fails_is_no_answer(clock: FakeClock) -> None:
+    with FakeServer(keys="lookup", clock=clock) as server:
+        client = server.client()
+        client.submit(one_job(client))
+        server.provider.script("cat", "find:wrong_json", "find:500", "find:blind")
+        for _ in range(2):
+            with pytest.raises(ClientError):
+                client.find(one_job(client), "key-1")
+
+        assert client.find(one_job(client), "key-1") is None, "the provider broke its word"
+        assert client.find(one_job(client), "key-1") == Handle(id="remote-1")
+
+
+def test_the_key_travels_to_no_signed_url() -> None:
+    with FakeServer(polls=1, api_key=KEY) as server:
+        client = server.client()
+        seen: list[httpx.Request] = []
+        client.http.event_hooks = {"request": [seen.append]}
+        job = one_job(client)
+        status = client.poll(client.submit(job).handle)
+        assert status.finished is not None
+        list(client.fetch(job, status.finished.outputs[0]))
+
+        assert [KEY in str(request.headers.raw) for request in seen] == [True, True, False]
+        assert KEY not in repr(client)
+
+
+# -- what is offered -----------------------------------------------------------------------------
+
+
+def test_methods_are_there_when_the_provider_offers_them(server: FakeServer) -> None:
+    plain, looks = server.client(), server.client(keys="lookup", uploads=True, fetches=False)
+
+    assert [hasattr(plain, name) for name in ("find", "fetch", "prepare")] == [False, True, False]
+    assert [hasattr(looks, name) for name in ("find", "fetch", "prepare")] == [True, False, True]
+    assert server.client(keys="replay").capabilities.idempotency == "replay"
+    assert server.client(keys="reject").capabilities.idempotency == "none"
+    free = Capabilities(repeat="free")
+    assert server.client(capabilities=free).capabilities is free
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_uploads_come_before_the_submission(
+    server: FakeServer, clock: FakeClock, kind: str
+) -> None:
+    make = server.client(uploads=True) if kind == "sync" else server.async_factory(uploads=True)
+    runner = runner_of(make, clock)
+    job = runner.add("cat [prepare:500 busy]")
+    runner.run()
+
+    assert runner.job(job).status is JobStatus.COMPLETED
+    assert server.ledger.uploads == {"cat": 2}
+    assert server.ledger.submissions == {"cat": 2}
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("word", ["ok", "fetch:403", "fetch:500"])
+def test_results_are_fetched(
+    server: FakeServer, clock: FakeClock, kind: str, word: str, tmp_path: Path
+) -> None:
+    client = server.client() if kind == "sync" else server.async_factory()
+    runner = runner_of(client, clock, output=str(tmp_path))
+    runner.add(f"cat [{word}]")
+    runner.run()
+    (job,) = runner.results()
+
+    assert job.result is not None
+    assert job.result.path is not None
+    assert job.result.path.read_bytes() == content("cat")
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_running_job_is_cancelled(clock: FakeClock, kind: str) -> None:
+    with FakeServer(polls=1000, clock=clock) as server:
+        client = server.client() if kind == "sync" else server.async_factory()
+        runner = runner_of(client, clock)
+        job = runner.add("cat")
+
+        def hook(point: str) -> None:
+            if point == "poll:before":
+                runner.cancel(job)
+
+        runner.hook = hook
+        runner.run()
+
+        assert runner.job(job).status is JobStatus.CANCELED
+        assert server.ledger.cancels == {"cat": 1}
+
+
+@pytest.mark.parametrize(("keys", "ends"), [("replay", 1), ("lookup", 1), ("none", 0)])
+@pytest.mark.parametrize("word", ["reset_after", "500_after", "no_id"])
+def test_what_is_uncertain_is_settled_where_the_provider_can(
+    clock: FakeClock, keys: Keys, ends: int, word: str
+) -> None:
+    with FakeServer(polls=1, clock=clock, keys=keys) as server:
+        runner = runner_of(server.client(), clock)
+        runner.add(f"cat [{word}]")
+        runner.run()
+
+        assert runner.counts().get(JobStatus.COMPLETED, 0) == ends
+        assert server.ledger.charges == {"cat": 1}
+        assert server.ledger.check(runner).ok
+
+
+def test_an_output_without_an_address_of_its_own(server: FakeServer) -> None:
+    client = server.client()
+    job = one_job(client).evolve(handle=Handle(id="remote-9"))
+    old = Output(url=f"{server.url}/files/remote-9?sig=x")
+
+    with pytest.raises(NotFoundError):
+        list(client.fetch(job, old))
+
+
+# -- a batch, and chance -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("executor", ["threads", "asyncio"])
+@pytest.mark.parametrize("keys", ["none", "lookup"])
+def test_fifty_jobs_with_every_fifth_request_going_wrong(
+    executor: str, keys: Keys, clock: FakeClock, tmp_path: Path
+) -> None:
+    with FakeServer(
+        seed=3,
+        fault_rate=0.2,
+        keys=keys,
+        price="uniform:0.05,2",
+        duration="lognormal:60,0.5",
+        clock=clock,
+    ) as server:
+        sync = executor == "threads"
+        client = server.client(timeout=0.5) if sync else server.async_factory(timeout=0.5)
+        runner = runner_of(
+            client,
+            clock,
+            executor=executor,
+            output=str(tmp_path),
+            max_concurrent=10,
+            poll=PollPolicy(cap=60),
+        )
+        runner.add_many(f"item {number}" for number in range(50))
+        runner.run()
+        report = server.ledger.check(runner)
+        jobs = list(runner.jobs())
+
+    report.raise_for_faults()
+    assert all(job.status in TERMINAL | HELD for job in jobs)
+    assert all(job.error for job in jobs if job.status is not JobStatus.COMPLETED)
+    assert sum(job.status is JobStatus.COMPLETED for job in jobs) > 25
+    assert server.ledger.submissions.total() > server.ledger.charges.total() > 30
+    assert report.cents == report.known_cents + report.unaccounted_cents
+
+
+def test_a_client_can_be_made_from_its_class_alone(server: FakeServer, clock: FakeClock) -> None:
+    runner = runner_of(functools.partial(HTTPFakeClient, server.url), clock)
+    runner.add("cat")
+
+    assert runner.run().ok
