@@ -112,3 +112,15 @@ def bench(session: nox.Session) -> None:
     """Side-by-side benchmarks; not part of the default run."""
     session.install("-e", ".", "aiometer", "joblib", *session.posargs)
     session.run("python", "benchmarks/overhead.py")
+
+
+@nox.session(python=OLDEST)
+def soak(session: nox.Session) -> None:
+    """Kills a batch of 2,000 jobs a hundred times; minutes, and not part of the default run."""
+    session.install(*WHOLE)
+    folder = session.create_tmp()
+    for keys in ("none", "replay"):
+        place = f"{folder}/{keys}"
+        shutil.rmtree(place, ignore_errors=True)
+        words = ["--folder", place, "--keys", keys, *session.posargs]
+        session.run("python", "tests/soak/run_soak.py", *words)

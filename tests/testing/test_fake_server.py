@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
 from server_kit import BRIEFLY, Caller, eventually, outcome
 
-from batchkit import parse_retry_after
+from batchkit import UsageError, parse_retry_after
 from batchkit.testing import FAULTS, FakeServer
 from batchkit.testing._faults import _BY_OPERATION, OPERATIONS
 
@@ -231,7 +232,7 @@ def test_a_key_that_was_seen(call: Caller) -> None:
 
 
 def test_a_key_in_the_header_counts_too(server: FakeServer, call: Caller) -> None:
-    send = {"json": {"prompt": "cat"}, "headers": {"Idempotency-Key": "one"}}
+    send: dict[str, Any] = {"json": {"prompt": "cat"}, "headers": {"Idempotency-Key": "one"}}
     ids = {call.send("POST", "/jobs", **send).json()["id"] for _ in range(2)}
 
     assert ids == {"remote-1"}
@@ -276,3 +277,40 @@ def test_a_submission_without_a_prompt_is_refused(call: Caller, body: bytes) -> 
 @pytest.mark.parametrize("path", ["/nothing", "/_nothing", "/jobs/remote-9", "/files/remote-9"])
 def test_pages_that_are_not_there(call: Caller, path: str) -> None:
     assert call.send("GET", path).status_code == 404
+
+
+# -- the server itself ---------------------------------------------------------------------------
+
+
+def test_a_port_that_is_taken_is_told_where_it_was_started(server: FakeServer) -> None:
+    port = int(server.url.rpartition(":")[2])
+
+    with pytest.raises(OSError, match="in use"), FakeServer(port=port):
+        pass
+
+
+def test_a_provider_or_options_but_not_both(server: FakeServer) -> None:
+    with pytest.raises(UsageError, match="or the options of a new one"):
+        FakeServer(server.provider, polls=3)
+
+
+def test_a_fault_of_the_fake_itself_is_no_riddle(
+    server: FakeServer, call: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.provider.size = -1.5  # type: ignore[assignment]
+    job = call.submit().json()["id"]
+    answers = [call.poll(job) for _ in range(2)]
+
+    assert answers[-1].status_code == 500
+    assert "the fake provider itself failed" in answers[-1].text
+    assert "Traceback" in caplog.text
+
+
+def test_what_it_is_shows() -> None:
+    with FakeServer(price=0.5) as server:
+        Caller(server).submit()
+        shown = f"{server!r} {server.provider!r} {server.client()!r}"
+
+        assert shown == f"<FakeServer {server.url}> <FakeProvider 1 jobs, 0.50 charged> " + (
+            f"<HTTPFakeClient {server.url}>"
+        )

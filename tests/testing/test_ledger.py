@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from batchkit.testing._ledger_check import item_of
 MakeRunner = Callable[..., BatchRunner]
 
 
-def runner_of(provider: FakeProvider, client: object = None, **options: object) -> BatchRunner:
+def runner_of(provider: FakeProvider, client: object = None, **options: Any) -> BatchRunner:
     used = client or FakeClient(provider)
     return BatchRunner(used, storage=MemoryStorage(), clock=FakeClock(), delay=0, **options)
 

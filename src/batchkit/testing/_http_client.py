@@ -121,6 +121,13 @@ def _check_file(response: httpx.Response) -> None:
         raise protocol.refused(_read(response), time.time())
 
 
+def _pieces(response: httpx.Response) -> Iterator[bytes]:
+    if not response.is_success:
+        response.read()
+    _check_file(response)
+    yield from response.iter_bytes(_CHUNK)
+
+
 #: A signed URL is its own licence: the key does not travel to it.
 _PLAIN = {"accept-encoding": "identity"}
 
@@ -174,18 +181,12 @@ class HTTPFakeClient(_Shared):
     def _fetch(self, job: Job, output: Output) -> Iterator[bytes]:
         with self.http.stream("GET", str(output.url), headers=_PLAIN) as response:
             if not self._is_old(response, job):
-                if not response.is_success:
-                    response.read()
-                _check_file(response)
-                yield from response.iter_bytes(_CHUNK)
+                yield from _pieces(response)
                 return
         assert job.handle is not None
-        url = self._fresh(self.poll(job.handle))
-        with self.http.stream("GET", url, headers=_PLAIN) as response:
-            if not response.is_success:
-                response.read()
-            _check_file(response)
-            yield from response.iter_bytes(_CHUNK)
+        fresh = self._fresh(self.poll(job.handle))
+        with self.http.stream("GET", fresh, headers=_PLAIN) as response:
+            yield from _pieces(response)
 
     def close(self) -> None:
         """Closes its connections."""

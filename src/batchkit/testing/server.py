@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _provider(options: argparse.Namespace) -> FakeProvider:
-    rates = dict.fromkeys(SEEDED, options.fault_rate)
+    rates = {name: float(options.fault_rate) for name in SEEDED}
     rates |= {name: _number(rate) for name, rate in _pairs(options.rate)}
     ledger = Ledger.append(options.ledger) if options.ledger else None
     return FakeProvider(

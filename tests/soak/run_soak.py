@@ -3,7 +3,7 @@
 In the end the provider's ledger has to balance to the cent, and every job has to be ended or
 listed::
 
-    python tests/soak/soak.py --jobs 2000 --kills 100
+    python tests/soak/run_soak.py --jobs 2000 --kills 100
 """
 
 from __future__ import annotations
@@ -27,11 +27,9 @@ from batchkit import BatchRunner, JobStatus
 from batchkit._jobs import HELD, TERMINAL
 from batchkit.testing import SEEDED, Ledger, LedgerReport, content
 
-CHILD = Path(__file__).with_name("child.py")
+CHILD = Path(__file__).with_name("soak_child.py")
 #: Sync clients run on each of these.
 EXECUTORS = ("threads", "asyncio", "trio")
-#: Seconds that a life of the program lasts, drawn anew each time.
-LIFE = (0.05, 2.5)
 #: Seconds after which a life that should end by itself is taken for stuck.
 STUCK = 900.0
 
@@ -47,9 +45,11 @@ class Plan:
         seed: of the server's faults and of the moments of death.
         rate: share of requests that go wrong.
         keys: what the provider does with submit keys.
+        life: most seconds that the program lives, before it is killed; drawn anew each time.
         duration: seconds that a job takes, as a distribution.
         concurrent: jobs in flight at once.
         leave_out: faults that are not drawn, separated by commas.
+        rudeness: of the client, see ``RudeHTTPFakeClient``: then the soak has to find faults.
     """
 
     folder: Path
@@ -58,9 +58,11 @@ class Plan:
     seed: int = 1
     rate: float = 0.2
     keys: str = "none"
+    life: float = 2.5
     duration: str = "lognormal:1.5,0.8"
     concurrent: int = 40
     leave_out: str = ""
+    rudeness: str = ""
 
 
 @attrs.define(kw_only=True)
@@ -87,12 +89,16 @@ class Outcome:
     ledger: Ledger = attrs.field(factory=Ledger)
     faults: list[str] = attrs.field(factory=list)
 
+    @property
+    def headline(self) -> str:
+        """One line: how often it died, and what became of the jobs."""
+        counts = ", ".join(f"{number} {status}" for status, number in sorted(self.counts.items()))
+        return f"{self.kills} kills, {self.lives} lives, {self.seconds:.0f} s: {counts}"
+
     def __str__(self) -> str:
         ledger = self.ledger
-        counts = ", ".join(f"{number} {status}" for status, number in sorted(self.counts.items()))
         lines = [
-            f"{self.kills} kills, {self.lives} lives, {self.seconds:.0f} s",
-            f"jobs: {counts}",
+            self.headline,
             f"provider: {ledger.submissions.total()} submissions, {ledger.charges.total()} started",
             f"          {ledger.polls.total()} polls, {ledger.downloads.total()} downloads",
             f"uncertain and submitted again by permission: {len(self.allowed)}",
@@ -158,6 +164,7 @@ class Program:
         options = {
             "url": self.url,
             "keys": plan.keys,
+            "rudeness": plan.rudeness,
             "storage": str(plan.folder / "batch.db"),
             "output": str(plan.folder / "out"),
             "jobs": str(plan.jobs),
@@ -181,7 +188,7 @@ class Program:
                 assert child.stdout is not None
                 child.stdout.readline()
                 try:
-                    child.wait(self.rng.uniform(*LIFE))
+                    child.wait(self.rng.uniform(0.05, self.plan.life))
                 except subprocess.TimeoutExpired:
                     child.kill()
                     self.outcome.kills += 1
