@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import random
+import re
+from pathlib import Path
 
 import pytest
 
@@ -159,3 +161,11 @@ def test_prices_and_durations_are_the_same_again() -> None:
         return [(job.cents, job.seconds) for job in provider.jobs.values()]
 
     assert made(1) == made(1) != made(2)
+
+
+def test_every_fault_is_in_the_table_for_users() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "testing.md").read_text("utf-8")
+    words = re.findall(r"`([\w:.]+)`", page)
+    written = {part for word in words for part in word.split(":")}
+
+    assert set(FAULTS) - written == set()
