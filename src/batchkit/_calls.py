@@ -13,6 +13,14 @@ from batchkit._errors import OutcomeUnknownError
 from batchkit._io import CrashError, Lane
 from batchkit.clients.base import Method
 
+#: What a client raises that is raised again, as it is, in the flow that waits for it.
+PASSED = (Exception, WorkCanceledError, KeyboardInterrupt, CrashError)
+
+
+def contained(exc: BaseException) -> OutcomeUnknownError:
+    """What stands for every other exception: a client that exits must not take others along."""
+    return OutcomeUnknownError(f"the client raised {type(exc).__name__}: {exc}")
+
 
 @attrs.define(eq=False)
 class Call:
@@ -44,11 +52,10 @@ class Call:
         """Calls a plain method here and now, and keeps whatever comes of it."""
         try:
             self.value = self.context.run(self.method.fn, *self.args)
-        except (Exception, WorkCanceledError, KeyboardInterrupt, CrashError) as exc:  # noqa: BLE001
-            # Raised again in the flow that waits for it.
+        except PASSED as exc:
             self.error = exc
-        except BaseException as exc:  # noqa: BLE001 - a client that exits must not take others along
-            self.error = OutcomeUnknownError(f"the client raised {type(exc).__name__}: {exc}")
+        except BaseException as exc:  # noqa: BLE001 - told to the flow that waits for it
+            self.error = contained(exc)
         self.done = True
 
     def run(self) -> None:

@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from batchkit._calls import Call
+from batchkit._calls import PASSED, Call, contained
 from batchkit._context import WorkCanceledError
 
 #: Threads for clients whose jobs mostly wait: a status query is short.
@@ -43,10 +43,17 @@ class Portal:
 
 
 async def _in_context(call: Call) -> Any:
-    async def work() -> Any:
-        return await call.method.fn(*call.args)
+    return await asyncio.get_running_loop().create_task(_awaited(call), context=call.context)
 
-    return await asyncio.get_running_loop().create_task(work(), context=call.context)
+
+async def _awaited(call: Call) -> Any:
+    try:
+        return await call.method.fn(*call.args)
+    except (*PASSED, GeneratorExit, anyio.get_cancelled_exc_class()):
+        raise
+    except BaseException as exc:  # noqa: BLE001 - raised again as an error
+        # On a loop, anything else would end the loop itself and every other call on it.
+        raise contained(exc) from None
 
 
 class InlineCalls:
@@ -198,7 +205,7 @@ class TrioCalls:
 
 async def _run_async(call: Call) -> None:
     try:
-        value = await call.method.fn(*call.args)
+        value = await _awaited(call)
     except Exception as exc:  # noqa: BLE001 - raised in the flow that waits for it
         call.finish(None, exc)
     except WorkCanceledError as exc:
