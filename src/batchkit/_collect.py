@@ -45,7 +45,10 @@ async def collect(io: IO, job: Job) -> Job:
                 return await end(io, job, _S.FAILED, JobFailed, failed)
             log.info("job %d: collecting failed, try %d: %s", job.id, tries, error.message)
         await io.sleep(job, FREE_RETRY(tries, io.uniform))
-    done = job.to(_S.COMPLETED, completed=io.now(), error=None, result=kept(job.result))
+    assert job.result is not None
+    # What was delivered nowhere stays in the record, for whoever reads it there.
+    result = kept(job.result) if io.delivers else job.result
+    done = job.to(_S.COMPLETED, completed=io.now(), error=None, result=result)
     return await io.save(done, JobCompleted, result=True)
 
 

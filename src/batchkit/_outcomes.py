@@ -55,10 +55,8 @@ async def end(
     return await io.save(ended, told)
 
 
-def kept(result: JobResult | None) -> JobResult | None:
+def kept(result: JobResult) -> JobResult:
     """What stays of a result once it is collected: no URL, which may be signed."""
-    if result is None or not result.outputs:
-        return result
     return JobResult(
         artifacts=result.artifacts,
         text=result.text,

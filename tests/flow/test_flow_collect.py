@@ -201,7 +201,11 @@ def test_a_job_that_died_collecting_for_a_store_ends_without_one(make_runner: Ma
         runner.run()
     runner.hook, runner.artifacts = None, None
 
-    assert run_one(runner).status is JobStatus.COMPLETED
+    job = run_one(runner)
+
+    assert job.status is JobStatus.COMPLETED
+    assert job.result is not None
+    assert job.result.outputs == (Output(ref="r"),), "nobody has brought it anywhere else"
     assert client.calls["submit"] == 1
 
 
