@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from fault_kit import AsyncGate, Faulty, Gate, at_acceptance
 
 from batchkit import (
     Accepted,
+    AuthenticationError,
     BatchRunner,
     Capabilities,
     Finished,
@@ -223,3 +225,55 @@ def test_a_storage_that_fails_while_a_cancelled_host_leaves(
 
     assert [change.job.title for change in storage.rescued] == ["a"]
     assert raised == ["bare"]
+
+
+@pytest.mark.parametrize("name", ["threads", "sequential", "asyncio"])
+def test_a_cancelled_task_of_the_host_leaves_when_what_was_sent_is_recorded(
+    name: str, gate: Gate, make_runner: MakeRunner
+) -> None:
+    client = AsyncGate() if name == "asyncio" else gate
+    runner = make_runner(client, executor=name, max_concurrent=2)
+    runner.add_many(["a", "b"])
+
+    async def main() -> None:
+        # asyncio's own cancel, which no scope of anyio holds off.
+        task = asyncio.create_task(runner.run_async())
+        while not client.entered:
+            await anyio.lowlevel.checkpoint()
+        task.cancel()
+        for _ in range(100):
+            await anyio.lowlevel.checkpoint()
+        gone.append(task.done())
+        client.leave.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    gone: list[bool] = []
+    asyncio.run(main())
+
+    assert gone == [False]
+    sent = [job for job in runner.jobs() if job.title in client.entered]
+    assert [str(job.status) for job in sent] == ["processing"] * len(sent)
+    assert [event.kind for event in runner.events()][-1] == "batch_finished"
+    assert runner.run().ok
+    assert sorted(client.entered) == ["a", "b"]
+
+
+def test_a_pause_does_not_overrule_a_person_who_stops(
+    executor: str, make_runner: MakeRunner, storage: Any
+) -> None:
+    class Stops(FakeClient):
+        def submit(self, job: Job) -> Accepted:
+            # From another process, in the moment in which the key is found to be wrong.
+            other.stop()
+            raise AuthenticationError("wrong key")
+
+    runner = make_runner(Stops(FakeProvider()), executor=executor, storage=storage)
+    other = make_runner(None, storage=storage)
+    runner.add("a")
+
+    summary = runner.run()
+
+    assert runner.batch.control is Control.DRAINING
+    assert (summary.paused, summary.stopped) == (None, "stopped")
+    assert summary.counts == {JobStatus.PENDING: 1}

@@ -18,7 +18,7 @@ from batchkit import (
     StorageError,
     StorageFullError,
 )
-from batchkit.storage import Change
+from batchkit.storage import Change, SQLiteStorage
 from batchkit.testing import FakeClient, FakeClock, FakeProvider
 from waiting_kit import until
 
@@ -245,3 +245,23 @@ def test_pruning_spares_the_batch_that_runs(
 
     assert runner.run().ok
     assert pruned == [0]
+
+
+def test_a_batch_that_another_process_prunes_as_it_ends(
+    make_runner: MakeRunner, clock: FakeClock, tmp_path: Path
+) -> None:
+    runner = make_runner(FakeClient(FakeProvider()), storage=tmp_path / "batch.db")
+    other = SQLiteStorage(tmp_path / "batch.db")
+
+    @runner.on(JobCompleted)
+    def prune(event: JobCompleted) -> None:
+        clock.advance(1)
+        other.prune(clock.time())
+
+    runner.add("a")
+    runner.run()
+
+    assert runner.counts() == {}
+    assert list(other.batches()) == []
+    other.close()
+    runner.close()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from flow_kit import (
     ACCEPTED,
+    INLINE,
     RUNNING,
     SUCCEEDED,
     WORKS,
@@ -25,6 +26,7 @@ from batchkit import (
     Capabilities,
     ErrorKind,
     Finished,
+    Handle,
     Job,
     JobError,
     JobProgress,
@@ -294,3 +296,24 @@ def test_progress_outside_of_a_run_goes_nowhere(make_runner: MakeRunner) -> None
     contexts[0].run(report_progress, 0.5)
 
     assert runner.job(job) == job, "a thread that outlives its job changes nothing"
+
+
+@pytest.mark.parametrize("capabilities", [INLINE, Capabilities()])
+def test_a_wake_that_comes_during_a_query_is_not_lost(
+    capabilities: Capabilities, make_runner: MakeRunner, clock: FakeClock
+) -> None:
+    polled: list[float] = []
+
+    def poll(handle: Handle) -> RemoteStatus:
+        polled.append(clock.ticks)
+        if len(polled) == 1:
+            # As a webhook that overtakes the answer to the query.
+            runner.wake(job)
+            return ends(RemoteState.RUNNING, poll_after=3600.0)
+        return SUCCEEDED
+
+    runner = make_runner(Scripted(poll=poll, capabilities=capabilities), executor="threads")
+    job = runner.add("a")
+
+    assert runner.run().ok
+    assert polled[1] - polled[0] < 60.0

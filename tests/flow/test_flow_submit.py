@@ -10,6 +10,7 @@ from flow_kit import (
     ACCEPTED,
     FREE,
     HANDLE,
+    LOST,
     RUNNING,
     SUCCEEDED,
     WORKS,
@@ -241,3 +242,24 @@ def test_why_says_what_a_pending_job_waits_for(make_runner: MakeRunner) -> None:
     assert runner.run().ok
     assert len(set(said.values())) == 3, said
     assert re.search(r"(100|9\d) s", said["retry"]), said
+
+
+@pytest.mark.parametrize("fault", [LOST, ConnectionResetError("broke"), TimeoutError()])
+def test_a_broken_connection_of_free_work_is_tried_again(
+    fault: Exception, executor: str, make_runner: MakeRunner
+) -> None:
+    client = Scripted(submit=[fault, ACCEPTED], capabilities=FREE)
+
+    job = run_one(make_runner(client, executor=executor))
+
+    assert (job.status, job.attempt, job.retries) == (JobStatus.COMPLETED, 2, 1)
+    assert client.calls["submit"] == 2
+
+
+def test_a_fault_of_free_work_that_nothing_can_help_fails(make_runner: MakeRunner) -> None:
+    client = Scripted(submit=KeyError("model"), capabilities=FREE)
+
+    job = run_one(make_runner(client))
+
+    assert (job.status, error_of(job).kind) == (JobStatus.FAILED, ErrorKind.CLIENT)
+    assert client.calls == {"submit": 1}

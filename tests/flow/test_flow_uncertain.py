@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from flow_kit import (
@@ -29,6 +30,7 @@ from batchkit import (
     JobStatus,
     NotAcceptedError,
     RateLimitedError,
+    RejectedError,
 )
 
 MakeRunner = Callable[..., BatchRunner]
@@ -187,6 +189,7 @@ def test_a_replay_that_never_answers_is_held(make_runner: MakeRunner) -> None:
         NotAcceptedError("the service is busy"),
         RateLimitedError("slow down"),
         AuthenticationError("wrong key"),
+        RejectedError("the prompt is not allowed"),
     ],
     ids=lambda exc: type(exc).__name__,
 )
@@ -229,3 +232,44 @@ def test_a_replay_that_fails_after_a_death_is_held(make_runner: MakeRunner) -> N
 
     assert job.status is JobStatus.UNCERTAIN
     assert len(set(client.keys)) == 1
+
+
+def test_a_rejected_replay_does_not_end_the_job(make_runner: MakeRunner) -> None:
+    client = Scripted(submit=[LOST, RejectedError("not allowed")], capabilities=REPLAYS)
+    runner = make_runner(client)
+
+    job = run_one(runner)
+
+    assert job.status is JobStatus.UNCERTAIN
+    assert error_of(job).kind is ErrorKind.UNCERTAIN
+    assert run_one(runner).status is JobStatus.UNCERTAIN
+    assert len(set(client.keys)) == 1
+
+
+@pytest.mark.parametrize("how", ["retry", "retry_failed"])
+def test_a_failure_that_hides_a_doubt_is_not_submitted_again(
+    how: str, make_runner: MakeRunner, storage: Any
+) -> None:
+    client = Scripted(submit=[LOST, ACCEPTED])
+    runner = make_runner(client, on_uncertain="fail", storage=storage)
+    job = run_one(runner)
+    assert job.status is JobStatus.FAILED
+
+    assert runner.retry(job) if how == "retry" else runner.retry_failed() == 1
+
+    assert runner.job(job).status is JobStatus.UNCERTAIN
+    assert error_of(runner.job(job)).kind is ErrorKind.UNCERTAIN
+    assert run_one(runner).status is JobStatus.FAILED
+    assert client.calls == {"submit": 1}
+
+
+def test_a_cancel_does_not_clear_up_a_doubt(make_runner: MakeRunner, storage: Any) -> None:
+    client = Scripted(submit=[LOST, ACCEPTED])
+    runner = make_runner(client, storage=storage)
+    job = run_one(runner)
+    assert runner.cancel(job)
+
+    assert runner.retry(job)
+
+    assert run_one(runner).status is JobStatus.UNCERTAIN
+    assert client.calls == {"submit": 1}
