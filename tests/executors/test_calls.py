@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import anyio
 import pytest
 from calls_kit import Box, double, double_async, exits, fails, fails_async, hangs, variable
 
@@ -87,6 +89,34 @@ def test_in_place_an_async_call_sees_its_own_context(box: Box) -> None:
     calls.close()
 
     assert call.outcome() == "the flow's"
+
+
+@pytest.fixture
+def heard() -> Iterator[list[int]]:
+    """The signals that Python's own handler, in the main thread, was told of."""
+    numbers: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: numbers.append(number))
+    yield numbers
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_in_place_a_signal_is_heard_while_an_async_call_is_waited_for(
+    box: Box, heard: list[int]
+) -> None:
+    async def hears() -> str:
+        # One that another thread takes does not end the wait of the main thread.
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        with anyio.fail_after(10):
+            while not heard:
+                await anyio.lowlevel.checkpoint()
+        return "heard"
+
+    calls = InlineCalls()
+    call = box.call(hears)
+    calls.start(call)
+    calls.close()
+
+    assert call.outcome() == "heard"
 
 
 # -- on threads ------------------------------------------------------------------------------------

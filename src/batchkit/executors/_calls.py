@@ -20,6 +20,8 @@ SHORT_CALL_THREADS = 8
 #: this bounds nothing that max_concurrent does not bound already.
 LONG_CALL_THREADS = 1024
 COLLECT_THREADS = 4
+#: Seconds between looks up of a wait that a signal has to end.
+_LOOK_UP = 0.2
 
 
 class Portal:
@@ -69,7 +71,7 @@ class InlineCalls:
             call.execute()
             return True
         future = self._portal.submit(call)
-        call.error = future.exception()
+        call.error = _failure(future)
         call.value = None if call.error else future.result()
         call.done = True
         return True
@@ -77,6 +79,16 @@ class InlineCalls:
     def close(self) -> None:
         """Releases the event loop, if an async client needed one."""
         self._portal.close()
+
+
+def _failure(future: Future[Any]) -> BaseException | None:
+    """Waits for *future*, with a look up now and then: a Ctrl-C that comes just before a wait
+    begins does not end it."""
+    while True:
+        try:
+            return future.exception(timeout=_LOOK_UP)
+        except TimeoutError:
+            continue
 
 
 class ThreadCalls:
