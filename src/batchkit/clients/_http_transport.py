@@ -116,11 +116,14 @@ class Transport:
             url,
             params=dict(request.params) or None,
             headers={**own, **request.headers, **_length(request)},
-            timeout={
-                "connect": CONNECT_SECONDS,
-                "pool": POOL_SECONDS,
-                "read": timeout,
-                "write": timeout,
+            # As the argument timeout=, a mapping would be taken for a number of seconds.
+            extensions={
+                "timeout": {
+                    "connect": CONNECT_SECONDS,
+                    "pool": POOL_SECONDS,
+                    "read": timeout,
+                    "write": timeout,
+                }
             },
             **_body(request, stack),
         )

@@ -35,7 +35,7 @@ def bind_client(client: object) -> BoundClient:
     """
     if isinstance(client, str):
         return bind_client(_import(client))
-    if hasattr(client, "for_run"):
+    if hasattr(client, "for_run") and not isinstance(client, type):
         return _bind_made(client.for_run)
     if isinstance(client, type) or _is_factory(client):
         return _bind_made(client)
@@ -53,6 +53,8 @@ def _bind_made(factory: Callable[[], object]) -> BoundClient:
             f"{name} cannot be called without arguments ({exc}): pass an instance, or a function "
             "that makes one"
         ) from exc
+    if hasattr(made, "for_run"):
+        return bind_client(made)
     return _bind_object(made, closers=_closers(made))
 
 

@@ -48,7 +48,9 @@ class Bench:
     shown: list[tuple[str, str]] = attrs.field(factory=list)
     #: Methods that changed what they were given.
     changers: set[str] = attrs.field(factory=set)
-    _made: list[object] = attrs.field(factory=list)
+    _closers: list[Method] = attrs.field(factory=list)
+    #: Whether the client itself makes one for each run.
+    _for_run: bool = False
     _numbers: Iterator[int] = attrs.field(factory=itertools.count)
     _uid: str = attrs.field(factory=lambda: uuid.uuid4().hex)
 
@@ -65,9 +67,9 @@ class Bench:
     def client(self) -> BoundClient:
         """A fresh client, as after a restart."""
         made = self.make()
-        self._made.append(made)
         self.shown.append(("repr(client)", repr(made)))
-        bound = bind_client(made)
+        bound, self._for_run = bind_client(made), hasattr(made, "for_run")
+        self._closers += bound.closers or _closers(made)
         self.shown.append(("its capabilities", str(snapshot(bound.capabilities))))
         return bound
 
@@ -124,7 +126,7 @@ class Bench:
 
     def runner(self, storage: MemoryStorage, client: BoundClient) -> BatchRunner:
         # The runner makes its own: a client belongs to the event loop that it is used on.
-        spec = self.make() if client.is_function else self._factory
+        spec = self.make() if client.is_function or self._for_run else self._factory
         return BatchRunner(spec, storage=storage, clock=self.clock, delay=0)
 
     def _factory(self) -> object:
@@ -132,10 +134,13 @@ class Bench:
         return self.make()
 
     def close(self) -> None:
-        for made in self._made:
-            closer = getattr(made, "aclose", None) or getattr(made, "close", None)
-            if callable(closer):
-                self.call(Method(closer, inspect.iscoroutinefunction(closer)))
+        for closer in self._closers:
+            self.call(closer)
+
+
+def _closers(made: object) -> tuple[Method, ...]:
+    found = getattr(made, "aclose", None) or getattr(made, "close", None)
+    return (Method(found, inspect.iscoroutinefunction(found)),) if callable(found) else ()
 
 
 @attrs.frozen
