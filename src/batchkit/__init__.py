@@ -82,7 +82,7 @@ from batchkit._requests import (
     TranscribeVideo,
     register_request,
 )
-from batchkit._results import Artifact, JobResult, Output, Segment, Transcript, Word
+from batchkit._results import Artifact, Download, JobResult, Output, Segment, Transcript, Word
 from batchkit._retry import Exponential, RetryPolicy, parse_retry_after
 from batchkit._runner import BatchRunner, run
 from batchkit._summary import ExitCode, Summary
@@ -119,6 +119,7 @@ __all__ = [
     "ClientMismatchError",
     "Control",
     "Doubt",
+    "Download",
     "ErrorKind",
     "Event",
     "EVENT_KINDS",

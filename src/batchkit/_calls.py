@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Protocol
@@ -34,6 +35,8 @@ class Call:
         deliver: called once with the call itself, from any thread, when it has an outcome.
         cancel: set by an executor that can end it early.
         withdraw: set by an executor that queues: takes it back, if it has not begun.
+        due: UTC seconds at which what it brings expires; the soonest goes first.
+        queued: it waits for a thread, and its time-out has not begun.
         done: whether there is an outcome.
     """
 
@@ -44,6 +47,8 @@ class Call:
     deliver: Callable[[Call], None]
     cancel: Callable[[Call], None] | None = None
     withdraw: Callable[[], bool] | None = None
+    due: float = math.inf
+    queued: bool = False
     value: Any = None
     error: BaseException | None = None
     done: bool = False

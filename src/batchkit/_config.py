@@ -86,6 +86,11 @@ class BatchConfig:
         output: folder for results, kept as an absolute path; ``None`` downloads nothing.
         template: names inside that folder; see :mod:`batchkit.artifacts`.
         formats: how transcripts are written: any of txt, srt, vtt, json.
+        collect_timeout: seconds for one try to bring one output to disk. The next try goes on where
+            it broke off, where the server can do that.
+        max_download_bytes: larger results are refused.
+        allow_private_downloads: download from loopback and private addresses too, which a provider
+            on the internet has no reason to name.
         stop_on_error: end the run at the first failed job.
         on_uncertain: what becomes of a submission that nobody can vouch for.
         max_double_cost: most that repeats of uncertain submissions may cost in all, in the
@@ -114,6 +119,11 @@ class BatchConfig:
     formats: tuple[str, ...] = attrs.field(
         default=("txt", "srt", "vtt", "json"), converter=_formats
     )
+    collect_timeout: float = attrs.field(
+        default=3600.0, converter=seconds, validator=_at_least(0.001)
+    )
+    max_download_bytes: int = attrs.field(default=20_000_000_000, validator=_at_least(1))
+    allow_private_downloads: bool = False
     stop_on_error: bool = False
     on_uncertain: OnUncertain = attrs.field(
         default="hold", validator=_one_of("hold", "resubmit", "fail")

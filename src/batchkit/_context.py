@@ -32,3 +32,20 @@ def report_progress(fraction: float) -> None:
     sink = progress_sink.get()
     if sink is not None:
         sink(min(1.0, max(0.0, fraction)))
+
+
+class GivenUp:
+    """Tells a call on a thread that nobody waits for it any more, so that it may end early."""
+
+    def __init__(self) -> None:
+        self.flag = False
+
+
+#: Set by executors in the context of each download.
+given_up: ContextVar[GivenUp | None] = ContextVar("given_up", default=None)
+
+
+def is_given_up() -> bool:
+    """Whether the call that runs here has missed its time-out, or its run is over."""
+    call = given_up.get()
+    return call is not None and call.flag

@@ -9,6 +9,7 @@ thread: only calls of the client run elsewhere.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -191,7 +192,8 @@ class Engine(FlowIO):
         # Reading them all costs; most changes that lead here put none in flight.
         if not first and sum(counts.get(status, 0) for status in IN_FLIGHT) <= here:
             return
-        for job in self.storage.in_flight(self.dispatcher.batch.id, self.dispatcher.epoch):
+        found = self.storage.in_flight(self.dispatcher.batch.id, self.dispatcher.epoch)
+        for job in sorted(found, key=_expiry):
             task = self.scheduler.tasks.get(job.id)
             moved = task is not None and task.job.status is not job.status and not task.critical
             if moved or (task is None and (first or job.status in IN_FLIGHT)):
@@ -324,6 +326,12 @@ class _Sink:
 
     def __call__(self, fraction: float) -> None:
         self.engine.report(self.job_id, fraction)
+
+
+def _expiry(job: Job) -> float:
+    """When the result of a job goes, so that the soonest is collected first."""
+    expires = job.result.expires if job.result is not None else None
+    return math.inf if expires is None else expires
 
 
 def _earliest(*times: float | None) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
@@ -16,13 +17,14 @@ from batchkit._config import BatchConfig, Control
 from batchkit._context import WorkCanceledError
 from batchkit._dispatch import Dispatcher
 from batchkit._doubles import Doubles
-from batchkit._errors import NotAcceptedError
+from batchkit._errors import NotAcceptedError, StorageError
 from batchkit._events import Event, JobProgress, JobSubmitted
 from batchkit._io import CallTimeoutError, FencedError, Lane, Park
 from batchkit._jobs import ErrorKind, Handle, Job, JobError, submit_key
 from batchkit._redaction import scrub
 from batchkit._results import EMPTY, JobResult
 from batchkit._scheduler import Scheduler, Task
+from batchkit._verdicts import describe
 from batchkit.artifacts.base import ArtifactStore
 from batchkit.clients.base import BoundClient, Method
 from batchkit.storage.base import Change, Entry, Storage
@@ -31,6 +33,8 @@ log = logging.getLogger("batchkit.engine")
 
 #: A run that is otherwise over waits this long for submissions that missed their time-out.
 LATE_ANSWER_SECONDS = 30.0
+#: A store that keeps to the time-out of its own accord is given so much longer to end.
+GRACE_SECONDS = 60.0
 
 #: What a person can do about a batch that is paused because nothing gets through.
 _WAY_OUT = {
@@ -133,14 +137,19 @@ class FlowIO:
         return job
 
     async def call(
-        self, method: Method, *args: Any, lane: Lane = "call", timeout: float | None = None
+        self,
+        method: Method,
+        *args: Any,
+        lane: Lane = "call",
+        timeout: float | None = None,
+        due: float = math.inf,
     ) -> Any:
         task = self.scheduler.current
         assert task is not None
         assert self.calls is not None
         name = getattr(method.fn, "__name__", "call")
         self.at(f"{name}:before")
-        call = Call(method, args, lane, task.context.copy(), self.scheduler.post)
+        call = Call(method, args, lane, task.context.copy(), self.scheduler.post, due=due)
         if not self.calls.start(call):
             await self._outcome(call, timeout)
         self.at(f"{name}:after")
@@ -159,7 +168,11 @@ class FlowIO:
     async def _outcome(self, call: Call, timeout: float | None) -> None:
         self.calls_in_flight += 1
         try:
-            await Park(None if timeout is None else self.clock.monotonic() + timeout, call)
+            queued = True
+            while queued and not call.done:
+                # The time that it waited for a thread is not its own.
+                queued = call.queued
+                await Park(None if timeout is None else self.clock.monotonic() + timeout, call)
         finally:
             self.calls_in_flight -= 1
 
@@ -195,8 +208,20 @@ class FlowIO:
 
     async def existing(self, job: Job) -> JobResult | None:
         assert self.artifacts is not None
-        look = Method(self.artifacts.existing)
-        found: JobResult | None = await self.call(look, job, lane="collect")
+        look, timeout = Method(self.artifacts.existing), self.config.collect_timeout
+        try:
+            found: JobResult | None = await self.call(look, job, lane="look", timeout=timeout)
+        except StorageError:
+            raise
+        except (CallTimeoutError, NotAcceptedError) as exc:
+            # A place that does not answer will not take the result either.
+            raise StorageError(
+                f"the place for results has not answered within {timeout:g} s: see whether its disk"
+                " is there, then run again"
+            ) from exc
+        except Exception as exc:  # noqa: BLE001 - a store may raise anything; it spares work, no more
+            log.warning("job %d: what lies on disk is not used: %s", job.id, describe(exc).message)
+            return None
         return found
 
     def unanswered(self, job: Job) -> bool:
@@ -207,20 +232,43 @@ class FlowIO:
         return self.dispatcher.control is Control.ABORTING
 
     def must_collect(self, job: Job) -> bool:
-        return self.artifacts is not None and bool(job.result and job.result.outputs)
+        result = job.result
+        return self.delivers and result is not None and result.collected < len(result.outputs)
 
     async def collect(self, job: Job) -> Job:
+        assert self.artifacts is not None
         assert job.result is not None
-        if self.artifacts is None:
+        result, timeout = job.result, self.config.collect_timeout
+        output = result.outputs[result.collected]
+        due, data = result.expires or math.inf, None
+        if self.client.fetch is not None and (output.ref or output.url):
+            fetch = self.client.fetch
+            data = await self.call(fetch, job, output, lane="collect", timeout=timeout, due=due)
+        write, longer = Method(self.artifacts.write), timeout + GRACE_SECONDS
+        made = await self.call(write, job, output, data, lane="collect", timeout=longer, due=due)
+        artifacts, done = (*result.artifacts, *made), result.collected + 1
+        return job.evolve(result=attrs.evolve(result, artifacts=artifacts, collected=done))
+
+    async def recollect(self, job: Job) -> Job:
+        assert job.result is not None
+        if await self._ask_store("holds", job, job.result.artifacts):
             return job
-        collected = []
-        for output in job.result.outputs:
-            data = None
-            if self.client.fetch is not None and (output.ref or output.url):
-                data = await self.call(self.client.fetch, job, output, lane="collect")
-            write = Method(self.artifacts.write)
-            collected += await self.call(write, job, output, data, lane="collect")
-        return job.evolve(result=attrs.evolve(job.result, artifacts=tuple(collected)))
+        return job.evolve(result=attrs.evolve(job.result, artifacts=(), collected=0))
+
+    async def discard(self, job: Job) -> None:
+        await self._ask_store("discard", job, job)
+
+    async def _ask_store(self, name: str, job: Job, about: object) -> Any:
+        """Calls an optional method of the store; ``None`` when there is none, or it fails."""
+        method = getattr(self.artifacts, name, None)
+        if method is None:
+            return None
+        timeout = self.config.collect_timeout
+        try:
+            return await self.call(Method(method), about, lane="look", timeout=timeout)
+        except Exception as exc:  # noqa: BLE001 - it spares work and litter, and decides nothing
+            log.warning("job %d: %s failed: %s", job.id, name, describe(exc).message)
+            return None
 
     def may_pay_twice(self, risk: float | None) -> bool:
         return self.doubles.allow(risk)

@@ -41,7 +41,7 @@ async def follow(io: IO, job: Job) -> Job:
                 return job
         polls += 1
         try:
-            status = await _poll(io, handle)
+            status = await query(io, handle)
         except errors.AuthenticationError as exc:
             # Left as it is: the run that has the right key takes it up again.
             io.pause_batch(str(exc))
@@ -81,7 +81,8 @@ class _Gone:
         return self.answers >= GONE_AFTER_POLLS and now - self.since >= GONE_AFTER_SECONDS
 
 
-async def _poll(io: IO, handle: Handle) -> RemoteStatus:
+async def query(io: IO, handle: Handle) -> RemoteStatus:
+    """One status query; whatever it raises is in our own terms."""
     assert io.client.poll is not None
     try:
         answer = await io.call(io.client.poll, handle, timeout=io.config.request_timeout)

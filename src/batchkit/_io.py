@@ -23,8 +23,9 @@ from batchkit.clients.base import BoundClient, Method
 
 T = TypeVar("T")
 Flow = Coroutine["Park", None, T]
-#: Downloads have threads of their own, so that they never hold up a status query.
-Lane = Literal["call", "collect"]
+#: Downloads have threads of their own, so that they never hold up a status query; and so have looks
+#: at what lies on disk, which a submission waits for.
+Lane = Literal["call", "look", "collect"]
 
 
 @attrs.define(eq=False)
@@ -145,11 +146,15 @@ class IO(Protocol):
         ...
 
     async def existing(self, job: Job) -> JobResult | None:
-        """The verified result that an earlier run left on disk for this request."""
+        """The verified result that an earlier run left on disk for this request.
+
+        Raises:
+            StorageError: the place where results are delivered cannot be used.
+        """
         ...
 
     def must_collect(self, job: Job) -> bool:
-        """Whether the job's outputs have to be brought to disk."""
+        """Whether any of the job's outputs still has to be brought to disk."""
         ...
 
     def unanswered(self, job: Job) -> bool:
@@ -162,7 +167,15 @@ class IO(Protocol):
         ...
 
     async def collect(self, job: Job) -> Job:
-        """Brings the job's outputs to disk; returns it with its artifacts."""
+        """Brings the job's next output to disk; returns it with its artifacts."""
+        ...
+
+    async def recollect(self, job: Job) -> Job:
+        """The job with those artifacts of an earlier run that are still there, byte for byte."""
+        ...
+
+    async def discard(self, job: Job) -> None:
+        """Removes what was kept of the job's outputs to be gone on with."""
         ...
 
     def may_pay_twice(self, risk: float | None) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
+
 from batchkit._events import Event, JobCollecting, JobCompleted, JobFailed, JobRetrying
 from batchkit._io import IO
 from batchkit._jobs import Job, JobError, JobStatus
@@ -17,7 +19,12 @@ _S = JobStatus
 async def finished(io: IO, job: Job, done: Finished, cost: float | None) -> Job:
     spent = job.cost if cost is None else (job.cost or 0.0) + cost
     job = job.to(
-        _S.COLLECTING, result=done.result(), cost=spent, error=None, not_before=None, progress=1.0
+        _S.COLLECTING,
+        result=dated(io, done.result()),
+        cost=spent,
+        error=None,
+        not_before=None,
+        progress=1.0,
     )
     if io.must_collect(job):
         return await io.save(job, JobCollecting, power_safe=not io.client.free, result=True)
@@ -26,6 +33,20 @@ async def finished(io: IO, job: Job, done: Finished, cost: float | None) -> Job:
     return await io.save(
         job, JobCollecting, JobCompleted, power_safe=not io.client.free, result=True
     )
+
+
+def dated(io: IO, result: JobResult) -> JobResult:
+    """*result*, of whose outputs it is known when the provider deletes them, as far as it tells."""
+    keeps = io.client.capabilities.result_ttl_seconds
+    if keeps is None:
+        return result
+    # Counted from when we heard of it, as providers do not tell when a job ended.
+    until = io.now() + keeps
+    outputs = (
+        attrs.evolve(out, expires=until) if out.expires is None and (out.url or out.ref) else out
+        for out in result.outputs
+    )
+    return attrs.evolve(result, outputs=tuple(outputs))
 
 
 async def retry_or_fail(

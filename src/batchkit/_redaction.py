@@ -93,14 +93,20 @@ ours: ContextVar[bool] = ContextVar("batchkit_call", default=False)
 _LOGGERS = (
     "httpx",
     *(f"httpcore.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
+    "httpx2",
+    *(f"httpcore2.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
     "urllib3.connectionpool",
     "aiohttp.client",
 )
 
 
+#: A redirect within one server, as httpcore logs its header: no URL, but it may be signed as well.
+_LOCATION = re.compile(r"(b'location', b'[^'?#]*)[?#][^']*", re.IGNORECASE)
+
+
 def _redact(record: logging.LogRecord) -> bool:
     if ours.get():
-        record.msg, record.args = scrub(record.getMessage()), ()
+        record.msg, record.args = _LOCATION.sub(r"\1", scrub(record.getMessage())), ()
     return True
 
 

@@ -84,8 +84,9 @@ class Output:
         transcript: speech as text.
         media_type: as ``"video/mp4"``; decides the file extension.
         size: bytes, when the provider says so; checked after collection.
-        sha256: hex digest, when the provider says so; checked after collection.
-        expires: UTC seconds at which the provider deletes it.
+        sha256, md5: hex digests, when the provider says so; checked after collection.
+        expires: UTC seconds at which the provider deletes it, or its URL stops working. What
+            expires first is collected first.
         role: tells several outputs of one job apart, as ``"thumbnail"``.
     """
 
@@ -97,8 +98,26 @@ class Output:
     media_type: str | None = None
     size: int | None = None
     sha256: str | None = None
+    md5: str | None = None
     expires: float | None = None
     role: str = ""
+
+
+@attrs.frozen
+class Download:
+    """Where a result is, for a client's ``fetch`` to return when its server wants to see headers.
+
+    batchkit downloads it as it downloads :attr:`Output.url`: it goes on where an earlier try broke
+    off, also in a later run. Bytes that ``fetch`` brings itself start anew each time.
+
+    Attributes:
+        url: http or https; a signed URL is a secret.
+        headers: such as ``Authorization``. They go to the server of *url* alone, never to another
+            one that it redirects to.
+    """
+
+    url: str = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(default=EMPTY, repr=False, hash=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -132,6 +151,7 @@ class JobResult:
         transcript: speech with times.
         value: what a plain function returned, when it is JSON.
         raw: small facts of the provider worth keeping (request ids, model version).
+        collected: how many of the outputs are on disk already, from the first.
     """
 
     outputs: tuple[Output, ...] = ()
@@ -140,6 +160,13 @@ class JobResult:
     transcript: Transcript | None = attrs.field(default=None, repr=False)
     value: Any = attrs.field(default=None, hash=False)
     raw: Mapping[str, Any] = attrs.field(default=EMPTY, repr=False, hash=False)
+    collected: int = 0
+
+    @property
+    def expires(self) -> float | None:
+        """UTC seconds at which the first of what is still to be collected is deleted."""
+        left = self.outputs[self.collected :]
+        return min((out.expires for out in left if out.expires is not None), default=None)
 
     @property
     def url(self) -> str | None:

@@ -27,7 +27,7 @@ from batchkit._progress import Progress
 from batchkit._session import Session, lift
 from batchkit._signals import interrupts
 from batchkit._summary import Summary
-from batchkit.artifacts import ArtifactStore, LocalFolder
+from batchkit.artifacts import ArtifactStore, Limits, LocalFolder
 from batchkit.clients.binding import bind_client, close_client
 from batchkit.executors import Executor, make_executor
 from batchkit.storage import Storage, open_storage
@@ -337,7 +337,17 @@ def _only(names: list[str], location: str) -> str:
 def _folder(config: BatchConfig, hook: Callable[[str], object] | None) -> ArtifactStore | None:
     if config.output is None:
         return None
-    return LocalFolder(config.output, template=config.template, formats=config.formats, hook=hook)
+    return LocalFolder(
+        config.output,
+        template=config.template,
+        formats=config.formats,
+        limits=Limits(
+            seconds=config.collect_timeout,
+            max_bytes=config.max_download_bytes,
+            allow_private=config.allow_private_downloads,
+        ),
+        hook=hook,
+    )
 
 
 def run(client: object, prompts: Iterable[Any], **options: Any) -> Summary:

@@ -1,185 +1,166 @@
 from __future__ import annotations
 
-import gzip
 import logging
+import random
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
+from pathlib import Path
 
 import pytest
+from download_kit import fails, got
+from file_server import SECRET, Answer, FileServer, serving
+from folder_kit import names_in
 
-from batchkit._errors import ClientError, ResultExpiredError
-from batchkit.artifacts import download
+from batchkit._errors import (
+    AuthenticationError,
+    ClientError,
+    NotFoundError,
+    ResultExpiredError,
+)
+from batchkit._results import Download
+from batchkit.artifacts import Limits, LocalFolder
 
-BODY = bytes(range(256)) * 1000
-SECRET = "?sig=SECRET#SECRET"
-
-
-class Provider(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        path = urlsplit(self.path).path
-        if path == "/loop":
-            self._answer(302, location="/loop?sig=SECRET")
-        elif path == "/away":
-            self._answer(302, location="ftp://user:SECRET@x/y?sig=SECRET")
-        elif path == "/nowhere":
-            self._answer(302, location="http://[SECRET")
-        elif path == "/moved":
-            self._answer(307, location="/video?sig=SECRET")
-        elif path == "/cut":
-            self._answer(200, BODY, length=len(BODY) + 1)
-            self.close_connection = True
-        elif path == "/zip":
-            self._answer(200, gzip.compress(BODY), encoding="gzip")
-        elif path == "/busy":
-            self._answer(503, after="7")
-        elif path == "/later":
-            self._answer(429, after="Wed, 21 Oct 2015 07:28:00 GMT")
-        elif path[1:].isdecimal():
-            self._answer(int(path[1:]))
-        else:
-            self._answer(200, BODY)
-
-    def _answer(
-        self,
-        status: int,
-        body: bytes = b"",
-        *,
-        length: int | None = None,
-        location: str = "",
-        encoding: str = "",
-        after: str = "",
-    ) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body) if length is None else length))
-        headers = {"Location": location, "Content-Encoding": encoding, "Retry-After": after}
-        for name, value in headers.items():
-            if value:
-                self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Server(ThreadingHTTPServer):
-    def handle_error(self, *_: object) -> None:
-        """A client that leaves is not worth a traceback."""
+BODY = random.Random(2).randbytes(200_000)
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[str]:
-    server = Server(("127.0.0.1", 0), Provider)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://user:SECRET@127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def one() -> Iterator[FileServer]:
+    with serving(BODY) as made:
+        yield made
 
 
-def got(url: str) -> bytes:
-    return b"".join(download.stream(url))
+@pytest.fixture
+def server(one: FileServer) -> FileServer:
+    one.answers.clear()
+    one.asked.clear()
+    return one
 
 
-def refused(url: str) -> ClientError:
-    with pytest.raises(ClientError) as caught:
-        got(url)
-    assert "SECRET" not in str(caught.value)
-    assert caught.value.__cause__ is None
-    assert caught.value.__context__ is None or caught.value.__suppress_context__
-    return caught.value
+@pytest.fixture
+def folder(tmp_path: Path) -> LocalFolder:
+    return LocalFolder(tmp_path / "out", limits=Limits(allow_private=True))
 
 
-@pytest.mark.parametrize("path", ["/video", "/moved", "/zip"])
-def test_content_is_streamed_in_pieces(site: str, path: str) -> None:
-    pieces = list(download.stream(site + path + SECRET))
-    assert b"".join(pieces) == BODY
-    assert max(map(len, pieces)) == download.CHUNK
+def moved(location: str, status: int = 302) -> Answer:
+    return Answer(status=status, headers={"Location": location})
 
 
-def test_a_download_may_be_left(site: str) -> None:
-    pieces = download.stream(site + "/video")
-    assert next(pieces)
-    assert isinstance(pieces, Iterator)
-    pieces.close()  # type: ignore[attr-defined]  # a generator, as the store closes it
+def test_a_file_is_downloaded_plain(folder: LocalFolder, server: FileServer) -> None:
+    assert got(folder, server.url) == BODY
+    assert names_in(folder.root) == ["0001-a-cat.mp4"]
+    (asked,) = server.asked
+    assert asked.path == "/video.mp4?sig=SECRET"
+    assert asked.headers["Accept-Encoding"] == "identity"
+    assert asked.headers["Host"] == f"127.0.0.1:{server.server_port}"
 
 
-@pytest.mark.parametrize("status", [404, 410])
-def test_what_is_gone_is_expired(site: str, status: int) -> None:
-    error = refused(f"{site}/{status}{SECRET}")
-    assert isinstance(error, ResultExpiredError)
-    assert error.code == str(status)
-    assert f"/{status} is gone" in str(error)
+def test_a_user_in_the_address_is_sent_as_such(folder: LocalFolder, server: FileServer) -> None:
+    assert got(folder, server.url.replace("//", "//user:SECRET@")) == BODY
+    assert server.asked[0].headers["Authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_followed(folder: LocalFolder, server: FileServer, status: int) -> None:
+    server.answers += [moved("/a?sig=SECRET", status), moved("b.mp4?sig=SECRET", status)]
+    assert got(folder, server.url) == BODY
+    assert [asked.path.partition("?")[0] for asked in server.asked] == [
+        "/video.mp4", "/a", "/b.mp4",
+    ]  # fmt: skip
+
+
+def test_redirects_end(folder: LocalFolder, server: FileServer) -> None:
+    server.answers += [moved("/loop?sig=SECRET")] * 20
+    error = fails(folder, server.url)
+    assert not error.retryable
+    assert "more than 10 times" in str(error)
+    assert len(server.asked) == 11
 
 
 @pytest.mark.parametrize(
-    ("status", "retryable"),
-    [(400, False), (403, False), (408, True), (429, True), (500, True), (503, True), (304, False)],
+    "location", ["ftp://user:SECRET@x/y?sig=SECRET", "file:///etc/passwd", "http://[SECRET"]
 )
-def test_other_answers_say_whether_they_may_pass(site: str, status: int, retryable: bool) -> None:
-    error = refused(f"{site}/{status}{SECRET}")
-    assert not isinstance(error, ResultExpiredError)
-    assert (error.retryable, error.code, error.retry_after) == (retryable, str(status), None)
+def test_redirects_to_what_cannot_be_downloaded_are_refused(
+    folder: LocalFolder, server: FileServer, location: str
+) -> None:
+    server.answers.append(moved(location))
+    assert "cannot be downloaded" in str(fails(folder, server.url))
 
 
-def test_the_wait_that_a_server_asks_for_is_passed_on(site: str) -> None:
-    assert refused(site + "/busy").retry_after == 7
-    assert refused(site + "/later").retry_after is None
+@pytest.mark.parametrize(
+    ("status", "error", "retryable"),
+    [
+        (404, NotFoundError, True),
+        (410, ResultExpiredError, False),
+        (400, ClientError, False),
+        (401, ClientError, False),
+        (403, ClientError, False),
+        (202, ClientError, True),
+        (206, ClientError, True),
+        (408, ClientError, True),
+        (416, ClientError, True),
+        (429, ClientError, True),
+        (500, ClientError, True),
+        (503, ClientError, True),
+        (304, ClientError, False),
+    ],
+)
+def test_answers_say_whether_they_may_pass(
+    folder: LocalFolder, server: FileServer, status: int, error: type[ClientError], retryable: bool
+) -> None:
+    headers = {"Content-Range": "bytes 5-9/10"} if status == 206 else {}
+    server.answers.append(Answer(status=status, headers=headers))
+    found = fails(folder, server.url)
+    assert type(found) is error
+    assert (found.retryable, found.retry_after) == (retryable, None)
+    assert found.code == ("download" if status in (206, 416) else str(status))
+    assert str(status) in str(found)
 
 
-def test_a_truncated_download_is_noticed(site: str) -> None:
-    error = refused(site + "/cut" + SECRET)
-    assert error.retryable
-    assert "RemoteProtocolError" in str(error)
+def test_refused_credentials_are_the_key_s_fault(folder: LocalFolder, server: FileServer) -> None:
+    server.answers.append(Answer(status=401))
+    what = Download(server.url, {"X-Api-Key": "SECRET-OF-THE-CLIENT"})
+    assert isinstance(fails(folder, what), AuthenticationError)
 
 
-def test_redirects_end(site: str) -> None:
-    error = refused(site + "/loop" + SECRET)
-    assert not error.retryable
-    assert "more than 10 times" in str(error)
+def test_the_wait_that_a_server_asks_for_is_passed_on(
+    folder: LocalFolder, server: FileServer
+) -> None:
+    server.answers.append(Answer(status=503, headers={"Retry-After": "7"}))
+    assert fails(folder, server.url).retry_after == 7
 
 
-@pytest.mark.parametrize("path", ["/away", "/nowhere"])
-def test_redirects_to_what_cannot_be_downloaded_are_refused(site: str, path: str) -> None:
-    assert "cannot be downloaded" in str(refused(site + path))
-
-
-def test_a_refused_connection_may_pass() -> None:
+def test_a_refused_connection_may_pass(folder: LocalFolder) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    assert refused(f"http://127.0.0.1:{port}/x{SECRET}").retryable
+    assert fails(folder, f"http://127.0.0.1:{port}/x{SECRET}").retryable
 
 
 @pytest.mark.parametrize(
     "url", ["file:///etc/passwd", "ftp://x/y?sig=SECRET", "x?SECRET", "http://[SECRET"]
 )
-def test_other_addresses_are_refused(url: str) -> None:
-    with pytest.raises(ClientError, match="only http and https") as caught:
-        download.stream(url)
-    assert "SECRET" not in str(caught.value)
-    assert not caught.value.retryable
+def test_other_addresses_are_fails(folder: LocalFolder, url: str) -> None:
+    error = fails(folder, url)
+    assert "only http and https" in str(error)
+    assert not error.retryable
 
 
-def test_an_address_that_makes_no_sense_is_refused() -> None:
-    assert not refused("http://x.org:port/y?sig=SECRET").retryable
+@pytest.mark.parametrize("url", ["http://x.org:port/y?sig=SECRET", "http:///y?sig=SECRET"])
+def test_an_address_that_makes_no_sense_is_fails(folder: LocalFolder, url: str) -> None:
+    assert "cannot be downloaded" in str(fails(folder, url))
 
 
-def test_the_log_of_httpx_names_no_secret(site: str, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="httpx"):
-        got(site + "/moved" + SECRET)
-    assert len(caplog.records) == 2
-    assert "/video" in caplog.text
+def test_nothing_shows_what_is_secret_in_a_download() -> None:
+    shown = repr(Download("https://x/?sig=SECRET", {"Authorization": "SECRET"}))
+    assert "SECRET" not in shown
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG, 1])
+def test_the_logs_of_http_libraries_name_no_secret(
+    folder: LocalFolder, server: FileServer, caplog: pytest.LogCaptureFixture, level: int
+) -> None:
+    there = f"http://127.0.0.1:{server.server_port}"
+    server.answers += [moved("/a.mp4?sig=SECRET"), moved(f"{there}/b.mp4?sig=SECRET")]
+    with caplog.at_level(level):
+        got(folder, Download(server.url, {"X-Key": "SECRET-OF-THE-CLIENT"}))
     assert "SECRET" not in caplog.text
-
-
-def test_the_log_of_others_stays_as_it_is(site: str, caplog: pytest.LogCaptureFixture) -> None:
-    got(site + "/video")
-    with caplog.at_level(logging.INFO, logger="httpx"):
-        logging.getLogger("httpx").info("GET %s", "http://x/y?z=1")
-    assert "http://x/y?z=1" in caplog.text
+    assert level > logging.DEBUG or "httpcore" in caplog.text

@@ -17,6 +17,7 @@ from batchkit._errors import ClientError, StorageFullError
 from batchkit._results import Output
 from batchkit.artifacts import LocalFolder
 from batchkit.artifacts import _files as files
+from batchkit.artifacts._manifest import Manifest
 
 
 @pytest.fixture
@@ -216,3 +217,63 @@ def test_after_a_crash_the_same_write_succeeds(tmp_path: Path, point: str, is_pa
     (made,) = LocalFolder(out).write(a_job(), output, None)
     assert made.path.read_bytes() == b"video"
     assert names_in(out) == ["0001-a-cat.mp4"]
+
+
+# -- what an earlier run left
+
+
+def test_a_manifest_that_cannot_be_read_is_not_there(
+    folder: LocalFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder.check([])
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "find", fails(errno.EIO))
+        assert folder.existing(a_job()) is None
+    assert "cannot be read: " in caplog.text
+
+
+def test_a_folder_that_cannot_be_used_is_told_before_anything_is_paid(
+    folder: LocalFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.check([])
+    monkeypatch.setattr(Manifest, "find", fails(errno.EIO))
+    monkeypatch.setattr(os, "open", fails(errno.EIO))
+    with pytest.raises(StorageFullError, match="Input/output error"):
+        folder.existing(a_job())
+
+
+def test_files_are_known_byte_for_byte(folder: LocalFolder) -> None:
+    made = folder.write(a_job(), Output(data=b"video"), None)
+    assert folder.holds(made)
+    made[0].path.write_bytes(b"other")
+    assert not folder.holds(made)
+
+
+# -- modes
+
+
+@pytest.mark.parametrize("told", ["Umask:\t0027\n", "no umask here", None])
+def test_the_umask_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None
+) -> None:
+    status = tmp_path / "status"
+    if told is not None:
+        status.write_text(told)
+    monkeypatch.setattr(files, "_STATUS", status)
+    before = os.umask(0o027)
+    try:
+        assert files._umask() == 0o027
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+
+
+def test_a_mode_that_cannot_be_changed_stays(
+    folder: LocalFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "made.mp4"
+    source.write_bytes(b"video")
+    source.chmod(0o600)
+    monkeypatch.setattr(Path, "chmod", fails(errno.EPERM))
+    (made,) = folder.write(a_job(), Output(path=str(source)), None)
+    assert made.path.stat().st_mode & 0o777 == 0o600

@@ -19,7 +19,7 @@ from batchkit._requests import (
     TranscribeVideo,
 )
 from batchkit._results import Artifact, Output, Transcript
-from batchkit.artifacts import ArtifactStore, LocalFolder, Template
+from batchkit.artifacts import ArtifactStore, Limits, LocalFolder, Template
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_check_refuses_a_folder_that_cannot_be_written_to(
 
 def test_check_refuses_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StorageFullError, match="MB are needed to start: free some space"):
-        LocalFolder(tmp_path, min_free_bytes=1 << 62).check([])
+        LocalFolder(tmp_path, limits=Limits(min_free_bytes=1 << 62)).check([])
     monkeypatch.setattr(shutil, "disk_usage", fails(errno.EIO))
     with pytest.raises(StorageFullError, match="Input/output error"):
         LocalFolder(tmp_path).check([])
@@ -177,7 +177,9 @@ def test_an_error_of_the_source_leaves_no_file(folder: LocalFolder) -> None:
     assert names_in(folder.root) == []
 
 
-def test_urls_are_downloaded(folder: LocalFolder) -> None:
+def test_urls_are_downloaded(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path / "out", limits=Limits(allow_private=True))
+
     class Provider(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)

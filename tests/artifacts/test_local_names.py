@@ -75,7 +75,7 @@ def test_a_file_that_is_not_as_declared_is_left(folder: LocalFolder, tmp_path: P
 
 
 def test_a_folder_of_the_client_is_refused(folder: LocalFolder, tmp_path: Path) -> None:
-    with pytest.raises(ClientError, match="cannot be read"):
+    with pytest.raises(ClientError, match="is no file"):
         folder.write(a_job(), Output(path=str(tmp_path)), None)
 
 

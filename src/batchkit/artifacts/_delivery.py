@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
+import json
 import logging
+import mimetypes
 import os
+import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import attrs
 
+from batchkit._context import is_given_up
 from batchkit._errors import ClientError
 from batchkit._jobs import Job
-from batchkit._results import Artifact, Output
+from batchkit._results import Artifact, Download, Output
 from batchkit.artifacts import _files as files
 from batchkit.artifacts._manifest import FAILED, MANIFEST
+from batchkit.artifacts._part import Part, discard, part_path
 from batchkit.artifacts._template import Template, ext_for
+from batchkit.artifacts.download import Expected, Limits, fill
 
 log = logging.getLogger("batchkit.artifacts")
 
 # Seconds by which a file's time may be coarser than the job's.
 _CLOCK_SLACK = 2.0
+_DIGEST_NAMES = {"md5": "MD5", "sha256": "SHA-256", "sha512": "SHA-512"}
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -37,7 +45,8 @@ class Delivery:
         job, output: what is delivered.
         ext: file extension, without the dot.
         media_type: as ``"video/mp4"``.
-        size, sha256: as the provider declared them, or ``None``.
+        expected: as the provider declared it.
+        limits: what it may take.
         may_be_empty: a transcript of silence is.
     """
 
@@ -49,8 +58,8 @@ class Delivery:
     output: Output
     ext: str
     media_type: str | None
-    size: int | None = None
-    sha256: str | None = None
+    expected: Expected
+    limits: Limits
     may_be_empty: bool = False
 
     def save(self, chunks: Iterable[bytes]) -> Artifact:
@@ -60,19 +69,54 @@ class Delivery:
             StorageFullError: the disk refuses.
             ClientError: they are not what was declared.
         """
-        target = next(self._paths())
         with contextlib.ExitStack() as stack:
             if (close := getattr(chunks, "close", None)) is not None:
                 stack.callback(close)
-            files.make_folder(target.parent, self.root)
-            self.reached("before-write")
-            part = stack.enter_context(files.Part.create(target))
+            part = stack.enter_context(Part.create(self._target()))
             self._fill(part, chunks)
-            self._verify(part.size, part.sha256)
-            part.sync()
-            self.reached("before-rename")
-            path = self._place(part.size, part.sha256, part.publish)
-        return self._delivered(path, part.size, part.sha256)
+            return self._publish(part)
+
+    def download(self, what: Download) -> Artifact:
+        """Downloads it, or what an earlier try has left of it.
+
+        Raises:
+            StorageFullError: the disk has no room.
+            NotFoundError, ResultExpiredError, AuthenticationError: what the server says.
+            ClientError: it is refused, the connection broke, or it is not what was declared.
+        """
+        owner, guess = self._owner(), mimetypes.guess_type(f"x.{self.ext}")[0]
+        expected = attrs.evolve(self.expected, media_type=self.media_type or guess)
+        with Part.resume(self._target(), owner) as part:
+            fill(part, what, owner, expected, self.limits)
+            # What does not fit as a whole is not gone on with.
+            part.keep = False
+            return self._publish(part)
+
+    def forget(self) -> None:
+        """Removes what a download has left that will not be gone on with."""
+        discard(part_path(next(self._paths())))
+
+    def _owner(self) -> str:
+        """Which output of which attempt this is; other batches may have files of that name."""
+        handle = self.job.handle.id if self.job.handle is not None else ""
+        facts = [self.job.identity, self.job.attempt, handle, self.output.role, self._position()]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def _target(self) -> Path:
+        """Where it belongs, in a folder that is there."""
+        target = next(self._paths())
+        files.make_folder(target.parent, self.root)
+        self.reached("before-write")
+        return target
+
+    def _publish(self, part: Part) -> Artifact:
+        size, sha256 = part.size, part.sha256
+        noted = part.note.digests if part.note is not None else {}
+        self._verify(part.path, size, sha256, {**noted, **self.expected.digests})
+        part.sync()
+        self.reached("before-rename")
+        path = self._place(size, sha256, part.publish)
+        return self._delivered(path, size, sha256)
 
     def take_over(self, source: Path) -> Artifact:
         """Moves a file here; it is copied and removed when it cannot be moved.
@@ -84,12 +128,15 @@ class Delivery:
         if not os.path.lexists(source):
             return self._recovered(source)
         try:
+            # Reading a pipe or a device may never end.
+            if not stat.S_ISREG(source.stat().st_mode):
+                raise ClientError(f"{source}, which the client wrote, is no file", code="path")
             size, sha256 = files.digest_file(source)
         except OSError as exc:
             raise ClientError(
                 f"{source}, which the client wrote, cannot be read ({exc.strerror})", code="path"
             ) from exc
-        self._verify(size, sha256)
+        self._verify(source, size, sha256, self.expected.digests)
         # A link would be moved without what it leads to.
         moved = None if source.is_symlink() else self._move(source, size, sha256)
         if moved is not None:
@@ -100,25 +147,40 @@ class Delivery:
 
     # -- content ----------------------------------------------------------------------------
 
-    def _fill(self, part: files.Part, chunks: Iterable[bytes]) -> None:
+    def _fill(self, part: Part, chunks: Iterable[bytes]) -> None:
+        declared, most = self.expected.size, self.limits.max_bytes
         for chunk in chunks:
             if not isinstance(chunk, (bytes, bytearray, memoryview)):
                 raise ClientError(f"fetch gave {type(chunk).__name__}: let it give pieces of bytes")
             part.write(chunk)
-            if self.size is not None and part.size > self.size:
+            if declared is not None and part.size > declared:
                 # Not read to its end, which may never come.
-                raise self._incomplete(f"has more than the {self.size} bytes that were declared")
+                raise self._incomplete(f"has more than the {declared} bytes that were declared")
+            if part.size > most:
+                raise ClientError(
+                    f"the result is larger than {most} bytes: raise max_download_bytes",
+                    code="too_large",
+                )
+            if is_given_up():
+                raise ClientError("nobody waits for it any more", retryable=True)
 
-    def _verify(self, size: int, sha256: str) -> None:
+    def _verify(self, path: Path, size: int, sha256: str, digests: Mapping[str, str]) -> None:
         if not size and not self.may_be_empty:
             raise self._incomplete("is empty")
-        if self.size is not None and size != self.size:
-            raise self._incomplete(f"has {size} bytes and {self.size} were declared")
-        if not self._is_declared(sha256):
-            raise self._incomplete("does not have the SHA-256 that was declared")
+        declared = self.expected.size
+        if declared is not None and size != declared:
+            raise self._incomplete(f"has {size} bytes and {declared} were declared")
+        for algorithm, digest in digests.items():
+            found = sha256 if algorithm == "sha256" else files.digest_file(path, algorithm)[1]
+            if found != digest.strip().lower():
+                name = _DIGEST_NAMES[algorithm]
+                raise self._incomplete(f"does not have the {name} that was declared")
 
-    def _is_declared(self, sha256: str) -> bool:
-        return self.sha256 is None or sha256 == self.sha256.strip().lower()
+    def _is_declared(self, size: int, sha256: str) -> bool:
+        return (
+            self.expected.size in (None, size)
+            and self.expected.digests.get("sha256", sha256).strip().lower() == sha256
+        )
 
     def _incomplete(self, what: str) -> ClientError:
         name = next(self._paths()).name
@@ -161,8 +223,8 @@ class Delivery:
         return not os.path.lexists(path) or files.same_bytes(path, size, sha256)
 
     def _move(self, source: Path, size: int, sha256: str) -> Path | None:
-        files.make_folder(next(self._paths()).parent, self.root)
-        self.reached("before-write")
+        self._target()
+        files.follow_umask(source)
         files.sync_file(source)
         self.reached("before-rename")
         try:
@@ -185,7 +247,7 @@ class Delivery:
             made = path.stat().st_mtime
             size, sha256 = files.digest_file(path)
             is_recent = made >= (self.job.started or 0.0) - _CLOCK_SLACK
-            if is_recent and self.size in (None, size) and self._is_declared(sha256):
+            if is_recent and self._is_declared(size, sha256):
                 log.warning("%s is gone; %s is taken for it", source, path)
                 return self._delivered(path, size, sha256)
         raise ClientError(

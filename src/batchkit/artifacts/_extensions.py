@@ -40,8 +40,16 @@ def ext_for(what: Output | str | None, default: str = "bin") -> str:
         return _ext_of_type(what) or default
     if what.transcript is not None:
         return "txt"
-    address = what.path or urlsplit(what.url or "").path
+    address = what.path or _path_of(what.url or "")
     return _ext_of_type(what.media_type) or _ext_of_address(address) or default
+
+
+def _path_of(url: str) -> str:
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        # What is no URL is refused when it is downloaded.
+        return ""
 
 
 def _ext_of_type(media_type: str | None) -> str | None:

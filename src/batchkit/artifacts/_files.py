@@ -1,19 +1,17 @@
-"""Files that are whole or not there: a temporary name, a lock, a sync, a rename. POSIX."""
+"""Reading, syncing and removing files, and what their faults mean. POSIX."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
-import itertools
 import logging
 import os
+import re
+import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
-
-import attrs
 
 from batchkit._errors import ClientError, StorageFullError
 
@@ -28,11 +26,24 @@ _NAME_ERRORS = frozenset(
 #: What network file systems, and folders that may not be read, answer to a sync. The bytes of the
 #: files in them are safe all the same.
 _NO_SYNC = frozenset({errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP, errno.EPERM})
+#: Where Linux tells the umask without changing it.
+_STATUS = Path("/proc/self/status")
+_UMASK = re.compile(r"^Umask:\s*([0-7]+)$", re.MULTILINE)
 _REMEDIES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some of your quota",
     errno.EROFS: "the file system is read-only: choose another folder",
 }
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that can still be written there.
+
+    Raises:
+        StorageFullError: the disk does not say.
+    """
+    with writing(folder):
+        return shutil.disk_usage(folder).free
 
 
 @contextlib.contextmanager
@@ -58,7 +69,19 @@ def cannot_write(path: Path, exc: OSError) -> StorageFullError:
 
 
 def make_folder(folder: Path, root: Path) -> None:
-    """Creates a folder below *root*, so that it survives the loss of power."""
+    """Creates a folder below *root*, so that it survives the loss of power.
+
+    Raises:
+        StorageFullError: the disk refuses.
+        ClientError: a link within *root* leads out of it.
+    """
+    with writing(folder):
+        inside = folder.resolve().is_relative_to(root.resolve())
+    if not inside:
+        raise ClientError(
+            f"{folder} leads out of {root} by a link: remove it, or choose another template",
+            code="path",
+        )
     if folder.is_dir():
         return
     with writing(folder):
@@ -83,6 +106,27 @@ def sync_folder(folder: Path) -> None:
             log.debug("%s cannot be synced: %s", folder, exc)
 
 
+def follow_umask(path: Path) -> None:
+    """Gives a file the mode that any new file has: temporary files are made for one user alone."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        wanted = mode | (0o666 & ~_umask())
+        if mode != wanted:
+            path.chmod(wanted)
+    except OSError as exc:
+        log.debug("%s keeps its mode: %s", path, exc)
+
+
+def _umask() -> int:
+    try:
+        return int(_UMASK.findall(_STATUS.read_text("ascii"))[0], 8)
+    except (OSError, IndexError):
+        # It can only be replaced; for that moment the new files of other threads are private.
+        umask = os.umask(0o077)
+        os.umask(umask)
+        return umask
+
+
 def sync_file(path: Path) -> None:
     """Makes what another program wrote safe against the loss of power."""
     with writing(path):
@@ -93,9 +137,9 @@ def sync_file(path: Path) -> None:
             os.close(fd)
 
 
-def digest_file(path: Path) -> tuple[int, str]:
-    """Size in bytes and SHA-256 of a file."""
-    size, digest = 0, hashlib.sha256()
+def digest_file(path: Path, algorithm: str = "sha256") -> tuple[int, str]:
+    """Size in bytes and hex digest of a file."""
+    size, digest = 0, hashlib.new(algorithm, usedforsecurity=False)
     for chunk in read_chunks(path):
         size += len(chunk)
         digest.update(chunk)
@@ -115,93 +159,6 @@ def same_bytes(path: Path, size: int, sha256: str) -> bool:
         return path.is_file() and path.stat().st_size == size and digest_file(path)[1] == sha256
     except OSError as exc:
         log.warning("%s cannot be read and counts as different: %s", path, exc)
-        return False
-
-
-@attrs.define(eq=False)
-class Part:
-    """A file being written under a temporary name; as a context it is gone unless published.
-
-    The lock is what tells a file that another thread or process is writing from one that a crash
-    left behind, which is written anew.
-
-    Attributes:
-        path: the temporary name.
-        size: bytes so far.
-    """
-
-    path: Path
-    _fd: int
-    size: int = 0
-    _digest: Any = attrs.field(factory=hashlib.sha256)
-    _published: bool = False
-
-    @classmethod
-    def create(cls, target: Path) -> Self:
-        """Opens a temporary file next to *target*.
-
-        Raises:
-            StorageFullError: the folder cannot be written to.
-        """
-        for number in itertools.count(1):
-            tail = f"-{number}.part" if number > 1 else ".part"
-            path = target.with_name(f".{target.name}{tail}")
-            with writing(path):
-                flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-                fd = os.open(path, flags, 0o666)
-            if _is_ours(fd, path):
-                os.ftruncate(fd, 0)
-                return cls(path, fd)
-            os.close(fd)
-        raise AssertionError("there is always another number")
-
-    @property
-    def sha256(self) -> str:
-        """Hex digest of what was written."""
-        return str(self._digest.hexdigest())
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Appends *data*."""
-        self._digest.update(data)
-        self.size += memoryview(data).nbytes
-        view = memoryview(data).cast("B")
-        with writing(self.path):
-            while view:
-                view = view[os.write(self._fd, view) :]
-
-    def sync(self) -> None:
-        """Makes the content safe against the loss of power."""
-        with writing(self.path):
-            os.fsync(self._fd)
-
-    def publish(self, target: Path) -> None:
-        """Gives it its final name, which it takes over if there is one already."""
-        with writing(target):
-            self.path.replace(target)
-        self._published = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # Removed while the lock is held, or another writer's file might be hit.
-        if not self._published:
-            remove(self.path)
-        os.close(self._fd)
-
-
-def _is_ours(fd: int, path: Path) -> bool:
-    """Whether the file is locked by us, and still the one that has this name."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as exc:
-        # Names differ within a batch, so that without locks only two batches could meet.
-        log.debug("%s cannot be locked: %s", path, exc)
-    try:
-        return os.path.samestat(os.fstat(fd), path.stat())
-    except FileNotFoundError:
         return False
 
 

@@ -17,6 +17,7 @@ from batchkit._jobs import Job, JobStatus
 from batchkit._requests import dump_request, identity_of
 from batchkit._results import Artifact, JobResult
 from batchkit.artifacts import _files as files
+from batchkit.artifacts._part import Part
 
 log = logging.getLogger("batchkit.artifacts")
 
@@ -54,7 +55,7 @@ class Manifest:
         """
         manifest, failed = self.root / MANIFEST, self.root / FAILED
         count = 0
-        with files.Part.create(manifest) as all_jobs, files.Part.create(failed) as to_retry:
+        with Part.create(manifest) as all_jobs, Part.create(failed) as to_retry:
             for job in jobs:
                 all_jobs.write(_line(self._entry(job)))
                 if job.status in _RETRY:

@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import Protocol
 
 from batchkit._jobs import Job
-from batchkit._results import Artifact, JobResult, Output
+from batchkit._results import Artifact, Download, JobResult, Output
 
 #: What a client's ``fetch`` may return.
-Fetched = bytes | Path | Iterable[bytes]
+Fetched = bytes | Path | Iterable[bytes] | Download
 
 
 class ArtifactStore(Protocol):
     """Where results are delivered. Methods block; they are called on threads meant for that.
 
     Nothing is visible under its final name before it is whole and verified.
+
+    Two more methods are optional, and found by presence: ``holds(artifacts) -> bool``, whether
+    files that were delivered in an earlier run are still there, byte for byte (without it, a job
+    that died between its outputs is collected from the first again); and ``discard(job)``, called
+    when a job has expired, to remove what was kept to be gone on with.
     """
 
     def check(self, jobs: Iterable[Job]) -> None:
@@ -37,7 +42,9 @@ class ArtifactStore(Protocol):
 
         Raises:
             StorageFullError: no space left; nothing partial stays under a final name.
+            NotFoundError: it is not there, or not yet.
             ResultExpiredError: the provider has deleted it.
+            AuthenticationError: the credentials are refused; pauses the batch.
         """
         ...
 

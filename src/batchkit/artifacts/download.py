@@ -1,133 +1,271 @@
-"""Downloads over HTTP, in pieces and without ever naming a secret."""
+"""Downloads that go on where they broke off, and stop where they should.
+
+A part is gone on with only if it can be told that it is a part of the same file: by a validator
+that the server gave with it (``If-Range``), or because the whole can be verified afterwards, by a
+digest or by the size that the provider declared. Whatever does not fit starts again from the
+beginning.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import logging
-from collections.abc import Iterator
-from contextvars import ContextVar
+import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from batchkit._errors import ClientError, ResultExpiredError
+import attrs
+
+from batchkit._context import is_given_up
+from batchkit._errors import ClientError, StorageFullError
+from batchkit._results import Download
+from batchkit.artifacts import _files as files
+from batchkit.artifacts import _http as http
+from batchkit.artifacts._entity import Entity, read_entity
+from batchkit.artifacts._part import Note, Part
 
 if TYPE_CHECKING:
     import httpx
 
-#: Bytes of one piece.
-CHUNK = 64 * 1024
-MAX_REDIRECTS = 10
-#: Seconds to wait for a connection, and for each next piece; not for the whole download.
-TIMEOUT = 60.0
+log = logging.getLogger("batchkit.artifacts")
 
-_GONE = (404, 410)
-_PASSING = (408, 425, 429)
+#: Bytes between two looks at the free space.
+_LOOK_EVERY = 16 * 1024 * 1024
 
 
-def stream(url: str, *, timeout: float = TIMEOUT) -> Iterator[bytes]:
-    """The content behind a URL, in pieces of at most 64 KiB.
+def _seconds(value: float) -> float:
+    return float(value)
 
-    Redirects are followed. The connection is closed when the iterator ends or is closed.
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """What a download may take.
+
+    Attributes:
+        max_bytes: larger results are refused.
+        min_free_bytes: so much of the disk is left to others.
+        seconds: for one try; the next one goes on where it broke off, where the server can do that.
+        stall: seconds in which a server must send something.
+        allow_private: reach loopback and private addresses too.
+    """
+
+    max_bytes: int = 20_000_000_000
+    min_free_bytes: int = 50_000_000
+    seconds: float = attrs.field(default=3600.0, converter=_seconds)
+    stall: float = attrs.field(default=60.0, converter=_seconds)
+    allow_private: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Expected:
+    """What the provider declared of a file.
+
+    Attributes:
+        size: in bytes, or ``None``.
+        digests: hex digests, by algorithm.
+        media_type: as ``"video/mp4"``.
+    """
+
+    size: int | None = None
+    digests: Mapping[str, str] = attrs.field(factory=dict)
+    media_type: str | None = None
+
+
+class _StartAgainError(Exception):
+    """The part is none of what the server has now."""
+
+
+def fill(part: Part, what: Download, owner: str, expected: Expected, limits: Limits) -> None:
+    """Brings the rest of a file into *part*, which may hold its beginning.
+
+    It returns when the server has sent all that it announced. Whether that is what was declared is
+    for the caller to verify, with ``part.note.digests`` besides.
 
     Args:
-        url: http or https; its user, query and fragment may be secret and are in no message.
-        timeout: seconds to wait for the server each time; a long download may take longer.
+        part: as :meth:`Part.resume` opened it; kept for the next try when that can go on with it.
+        what: where it is.
+        owner: which output of which attempt it is.
+        expected: what the provider declared.
+        limits: what it may take.
 
     Raises:
-        ResultExpiredError: the server says that it is gone (404, 410).
-        ClientError: anything else; ``retryable`` when it may pass.
+        StorageFullError: the disk has no room for it.
+        NotFoundError, ResultExpiredError, AuthenticationError: what the server says.
+        ClientError: it is refused, or the connection broke.
     """
-    where = without_secrets(url)
-    if not where.startswith(("http://", "https://")):
-        raise ClientError(f"{where} cannot be downloaded: only http and https can", code="url")
-    return _stream(url, where, timeout)
-
-
-def without_secrets(url: str) -> str:
-    """A URL as it may be shown: without user, query and fragment."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        # Not even its parts can be told from each other.
-        return "this URL"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def _stream(url: str, where: str, timeout: float) -> Iterator[bytes]:
-    import httpx  # loaded by the first download: most programs never make one
-
-    with (
-        _explained(where),
-        httpx.Client(follow_redirects=True, max_redirects=MAX_REDIRECTS, timeout=timeout) as client,
-    ):
-        # Recordings are compressed already, and only plain bytes have the size that is declared.
-        request = client.build_request("GET", url, headers={"Accept-Encoding": "identity"})
-        with _discreet():
-            response = client.send(request, stream=True)
-        with contextlib.closing(response):
-            _check(response, where)
-            yield from response.iter_bytes(CHUNK)
-
-
-@contextlib.contextmanager
-def _explained(where: str) -> Iterator[None]:
-    """Tells httpx errors as our own. Theirs may hold the whole URL, so none is kept as a cause."""
-    import httpx
-
-    try:
-        yield
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as exc:
-        problem, retryable = f"its address, or one that it leads to, {_named(exc)}", False
-    except httpx.TooManyRedirects:
-        problem, retryable = f"it leads on more than {MAX_REDIRECTS} times", False
-    except httpx.HTTPError as exc:
-        problem, retryable = f"the connection broke ({type(exc).__name__})", True
-    else:
+    transfer = _Transfer(part, what, owner, expected, limits)
+    if not transfer.may_go_on():
+        part.restart()
+    if part.note is not None and part.note.total == part.size:
+        # The death came between the last byte and the name.
         return
-    message = f"{where} cannot be downloaded: {problem}"
-    raise ClientError(message, code="download", retryable=retryable) from None
+    try:
+        transfer.run()
+    except _StartAgainError as exc:
+        log.info("%s: %s; the download starts again", http.without_secrets(what.url), exc)
+        part.restart()
+        transfer.run()
 
 
-def _named(exc: Exception) -> str:
-    return f"cannot be used ({type(exc).__name__})"
+@attrs.define(eq=False)
+class _Transfer:
+    part: Part
+    what: Download
+    owner: str
+    expected: Expected
+    limits: Limits
+    _until: float = attrs.field(init=False)
+    _looked_at: int = attrs.field(default=-_LOOK_EVERY, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self._until = time.monotonic() + self.limits.seconds
 
-def _check(response: httpx.Response, where: str) -> None:
-    status = response.status_code
-    if response.is_success:
-        return
-    if status in _GONE:
-        raise ResultExpiredError(
-            f"{where} is gone: the server answers {status}; collect results sooner",
-            code=str(status),
+    @property
+    def where(self) -> str:
+        return http.without_secrets(self.what.url)
+
+    @property
+    def _address(self) -> str:
+        return hashlib.sha256(self.where.encode(errors="replace")).hexdigest()
+
+    def may_go_on(self) -> bool:
+        """Whether what is there can be a part of what is wanted now."""
+        note, part = self.part.note, self.part
+        if note is None or not part.size:
+            return False
+        if note.total is not None and part.size > note.total:
+            return False
+        if self.expected.digests or note.digests:
+            return True
+        same_place = note.address == self._address
+        return same_place and (note.validator is not None or self.expected.size is not None)
+
+    def run(self) -> None:
+        get = http.get(
+            self.what,
+            self._headers(),
+            allow_private=self.limits.allow_private,
+            stall=self.limits.stall,
         )
-    after = response.headers.get("Retry-After", "")
-    raise ClientError(
-        f"{where} cannot be downloaded: the server answers {status}",
-        code=str(status),
-        retryable=status >= 500 or status in _PASSING,
-        retry_after=float(after) if after.isdecimal() else None,
-    )
+        with get as response:
+            entity = read_entity(response.status_code, response.headers)
+            if response.status_code == 200:
+                self._refuse(entity)
+                self.part.restart(self._note(entity))
+            else:
+                self._check_continues(response, entity)
+            self._read(response)
+        noted = self.part.note.total if self.part.note is not None else None
+        total = entity.total if noted is None else noted
+        if total is not None and self.part.size < total:
+            raise self._error(f"it ended after {self.part.size} of {total} bytes", retryable=True)
 
+    def _headers(self) -> dict[str, str]:
+        # Recordings are compressed already, and only plain bytes have the size that is declared.
+        headers = {
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+            "User-Agent": "batchkit-video",
+        }
+        if self.part.size:
+            headers["Range"] = f"bytes={self.part.size}-"
+            if self.part.note is not None and self.part.note.validator is not None:
+                headers["If-Range"] = self.part.note.validator
+        return headers
 
-# -- httpx logs every address as a whole -----------------------------------------------------
+    def _note(self, entity: Entity) -> Note | None:
+        """``None`` when nothing could tell the next try that its part still fits."""
+        verifiable = entity.digests or self.expected.digests or self.expected.size is not None
+        if entity.validator is None and not verifiable:
+            return None
+        return Note(
+            owner=self.owner,
+            address=self._address,
+            validator=entity.validator,
+            total=entity.total,
+            digests=entity.digests,
+        )
 
-_ours: ContextVar[bool] = ContextVar("batchkit_download", default=False)
+    # -- what is refused --------------------------------------------------------------------
 
+    def _check_continues(self, response: httpx.Response, entity: Entity) -> None:
+        note = self.part.note
+        if note is None or not self.part.size:
+            raise self._error(f"the server answers {response.status_code}, unasked", retryable=True)
+        if response.status_code == 416:
+            raise _StartAgainError("the server has no such range")
+        if entity.start != self.part.size:
+            raise _StartAgainError("the server sends another range than it was asked for")
+        if None not in (entity.total, note.total) and entity.total != note.total:
+            raise _StartAgainError("its size has changed")
+        if None not in (entity.validator, note.validator) and entity.validator != note.validator:
+            raise _StartAgainError("it has changed")
+        self._refuse(entity)
 
-def _redact(record: logging.LogRecord) -> bool:
-    if _ours.get() and isinstance(record.args, tuple):
-        args = ((str(arg), arg) for arg in record.args)
-        record.args = tuple(without_secrets(text) if "://" in text else arg for text, arg in args)
-    return True
+    def _refuse(self, entity: Entity) -> None:
+        """Raises for what is not worth a single byte."""
+        if entity.encoding:
+            raise self._error(
+                f"the server compresses it ({entity.encoding}) although it was asked not to: give "
+                "the client a fetch method that returns the bytes"
+            )
+        if entity.is_words(self.expected.media_type):
+            raise self._error(
+                f"the server sends {entity.media_type} where {self.expected.media_type} was"
+                " expected",
+                code="incomplete",
+                retryable=True,
+            )
+        total, size = entity.total, self.expected.size
+        if None not in (total, size) and total != size:
+            raise self._error(
+                f"the server has {total} bytes and {size} were declared",
+                code="incomplete",
+                retryable=True,
+            )
+        self._check_size(max(total or 0, size or 0))
+        self._check_room((total or size or 0) - self.part.size)
 
+    # -- the bytes --------------------------------------------------------------------------
 
-@contextlib.contextmanager
-def _discreet() -> Iterator[None]:
-    """Inside, the log of httpx shows addresses without their secrets."""
-    logging.getLogger("httpx").addFilter(_redact)
-    token = _ours.set(True)
-    try:
-        yield
-    finally:
-        _ours.reset(token)
+    def _read(self, response: httpx.Response) -> None:
+        for chunk in response.iter_raw():
+            self._check_size(self.part.size + len(chunk))
+            if self.part.size - self._looked_at >= _LOOK_EVERY:
+                self._looked_at = self.part.size
+                self._check_room(len(chunk))
+            self.part.write(chunk)
+            if self.expected.size is not None and self.part.size > self.expected.size:
+                # Not read to its end, which may never come.
+                self.part.keep = False
+                told = f"it has more than the {self.expected.size} bytes that were declared"
+                raise self._error(told, code="incomplete", retryable=True)
+            if is_given_up():
+                raise self._error("nobody waits for it any more", retryable=True)
+            if time.monotonic() > self._until:
+                told = f"it takes longer than {self.limits.seconds:g} s: raise collect_timeout"
+                raise self._error(told, code="timeout", retryable=True)
+
+    def _check_size(self, size: int) -> None:
+        if size > self.limits.max_bytes:
+            self.part.keep = False
+            raise self._error(
+                f"it is larger than {self.limits.max_bytes} bytes: raise max_download_bytes",
+                code="too_large",
+            )
+
+    def _check_room(self, needed: int) -> None:
+        room = files.free_bytes(self.part.path.parent) - self.limits.min_free_bytes
+        if needed > room:
+            raise StorageFullError(
+                f"{self.part.path.parent} has no room for {needed / 1e6:.0f} MB more: free some"
+                " space, then run again; what was downloaded is kept"
+            )
+
+    def _error(
+        self, problem: str, *, code: str = "download", retryable: bool = False
+    ) -> ClientError:
+        return ClientError(
+            f"{self.where} cannot be downloaded: {problem}", code=code, retryable=retryable
+        )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-import shutil
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,14 +14,17 @@ import attrs
 from batchkit._errors import ClientError, StorageFullError, TemplateError, UsageError
 from batchkit._jobs import Job
 from batchkit._requests import GenerateVideo, TranscribeVideo
-from batchkit._results import Artifact, JobResult, Output, Transcript
+from batchkit._results import Artifact, Download, JobResult, Output, Transcript
 from batchkit.artifacts import _files as files
 from batchkit.artifacts import _names as names
-from batchkit.artifacts import download
 from batchkit.artifacts._delivery import Delivery
 from batchkit.artifacts._manifest import Manifest
+from batchkit.artifacts._part import Part
 from batchkit.artifacts._template import DEFAULT_TEMPLATE, Template, ext_for
 from batchkit.artifacts.base import Fetched
+from batchkit.artifacts.download import Expected, Limits
+
+log = logging.getLogger("batchkit.artifacts")
 
 _FORMAT_TYPES = {
     "txt": "text/plain",
@@ -61,7 +64,7 @@ class LocalFolder:
         root: the folder; created when it is missing.
         template: names inside it, see :class:`Template`.
         formats: files that a transcript becomes: any of txt, srt, vtt, json.
-        min_free_bytes: with less free space than that, :meth:`check` refuses to start.
+        limits: what a result may take, and which addresses a download may reach.
         hook: for tests; called with ``artifact:before-write``, ``artifact:before-rename`` and
             ``artifact:after-rename`` when these points are reached.
 
@@ -77,7 +80,7 @@ class LocalFolder:
     formats: tuple[str, ...] = attrs.field(
         default=tuple(_FORMAT_TYPES), converter=_as_formats, kw_only=True
     )
-    min_free_bytes: int = attrs.field(default=50_000_000, kw_only=True)
+    limits: Limits = attrs.field(default=Limits(), kw_only=True)
     hook: Callable[[str], object] | None = attrs.field(default=None, kw_only=True)
     _manifest: Manifest = attrs.field(
         default=attrs.Factory(lambda self: Manifest(self.root), takes_self=True), init=False
@@ -107,17 +110,17 @@ class LocalFolder:
     def _check_place(self) -> None:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with files.Part.create(self.root / "check") as probe:
+            with Part.create(self.root / "check") as probe:
                 probe.write(b"x")
-            free = shutil.disk_usage(self.root).free
+            free = files.free_bytes(self.root)
         except OSError as exc:
             raise files.cannot_write(self.root, exc) from exc
         except ClientError as exc:
             raise StorageFullError(str(exc)) from exc
-        if free < self.min_free_bytes:
+        if free < (least := self.limits.min_free_bytes):
             raise StorageFullError(
-                f"{self.root} has {free / 1e6:.0f} MB left and {self.min_free_bytes / 1e6:.0f} MB"
-                " are needed to start: free some space, or choose another folder"
+                f"{self.root} has {free / 1e6:.0f} MB left and {least / 1e6:.0f} MB are needed to"
+                " start: free some space, or choose another folder"
             )
         files.sync_folder(self.root.parent)
 
@@ -143,9 +146,18 @@ class LocalFolder:
         """The result that an earlier run left here for the same request, or ``None``.
 
         It counts only if the manifest says that the job was completed and every file is still
-        there, byte for byte.
+        there, byte for byte. What cannot be read is not there.
+
+        Raises:
+            StorageFullError: the folder cannot be used any more.
         """
-        return self._manifest.find(job)
+        try:
+            return self._manifest.find(job)
+        except OSError as exc:
+            # If it is the whole folder, nothing more may be paid for.
+            self._check_place()
+            log.warning("job %d: what lies in %s cannot be read: %s", job.id, self.root, exc)
+            return None
 
     # -- results ----------------------------------------------------------------------------
 
@@ -155,25 +167,28 @@ class LocalFolder:
         Args:
             job: whose output it is.
             output: what the client named.
-            data: what its ``fetch`` brought; a path is moved here, as ``output.path`` is.
+            data: what its ``fetch`` brought; a path is moved here, as ``output.path`` is. A URL,
+                and a :class:`~batchkit.Download`, goes on where an earlier try broke off.
 
         Returns:
             the files: one for each format of a transcript; none when there is nothing to write.
 
         Raises:
             StorageFullError: the disk refuses; nothing partial has a final name.
-            ResultExpiredError: the provider has deleted it.
-            ClientError: it is empty, incomplete, or not what the provider declared.
+            NotFoundError, ResultExpiredError: its server says 404, or 410.
+            AuthenticationError: its server refuses the credentials of a ``Download``.
+            ClientError: it is empty, incomplete, not what the provider declared, or refused.
         """
         if output.transcript is not None:
             return self._write_transcript(job, output, output.transcript)
         source = _source(output, data)
         if source is None:
             return ()
-        ext = ext_for(output, _default_ext(job) if not output.role else "bin")
-        delivery = self._delivery(job, output, ext, output.media_type)
+        delivery = self._delivery(job, output, self._ext(job, output), output.media_type)
         if isinstance(source, Path):
             return (delivery.take_over(source),)
+        if isinstance(source, Download):
+            return (delivery.download(source),)
         return (delivery.save(source),)
 
     def _write_transcript(
@@ -189,6 +204,16 @@ class LocalFolder:
 
         return tuple(written(name) for name in self.formats)
 
+    def discard(self, job: Job) -> None:
+        """Removes what downloads for *job* have left that will not be gone on with."""
+        for output in job.result.outputs if job.result is not None else ():
+            if output.transcript is None:
+                self._delivery(job, output, self._ext(job, output), None).forget()
+
+    def holds(self, artifacts: Iterable[Artifact]) -> bool:
+        """Whether all these files still lie where they were written, byte for byte."""
+        return all(files.same_bytes(each.path, each.size, each.sha256) for each in artifacts)
+
     def report(self, jobs: Iterable[Job]) -> None:
         """Rewrites ``manifest.jsonl``, and ``failed.jsonl`` when jobs failed or expired.
 
@@ -200,6 +225,9 @@ class LocalFolder:
         """
         files.make_folder(self.root, self.root)
         self._manifest.report(jobs)
+
+    def _ext(self, job: Job, output: Output) -> str:
+        return ext_for(output, _default_ext(job) if not output.role else "bin")
 
     def _delivery(
         self,
@@ -220,9 +248,9 @@ class LocalFolder:
             ext=ext,
             media_type=media_type,
             may_be_empty=may_be_empty,
+            limits=self.limits,
             # What the provider declares of a transcript is about a file of its own.
-            size=None if may_be_empty else output.size,
-            sha256=None if may_be_empty else output.sha256,
+            expected=Expected() if may_be_empty else _expected(output),
         )
 
     def _reached(self, point: str) -> None:
@@ -230,11 +258,17 @@ class LocalFolder:
             self.hook(f"artifact:{point}")
 
 
+def _expected(output: Output) -> Expected:
+    declared = {"sha256": output.sha256, "md5": output.md5}
+    digests = {name: digest for name, digest in declared.items() if digest is not None}
+    return Expected(size=output.size, digests=digests)
+
+
 def _default_ext(job: Job) -> str:
     return "mp4" if isinstance(job.request, GenerateVideo) else "bin"
 
 
-def _source(output: Output, data: Fetched | None) -> Path | Iterable[bytes] | None:
+def _source(output: Output, data: Fetched | None) -> Path | Download | Iterable[bytes] | None:
     """Where the bytes come from; ``None`` when there is nothing to write."""
     if data is not None:
         return _fetched(data)
@@ -243,20 +277,21 @@ def _source(output: Output, data: Fetched | None) -> Path | Iterable[bytes] | No
     if output.path is not None:
         return Path(output.path)
     if output.url is not None:
-        return download.stream(output.url)
+        return Download(output.url)
     if output.ref is not None:
         raise ClientError("the output has to be fetched: give the client a fetch method")
     return None
 
 
-def _fetched(data: object) -> Path | Iterable[bytes]:
+def _fetched(data: object) -> Path | Download | Iterable[bytes]:
     """What a client's ``fetch`` returned, which no type checker has seen."""
     if isinstance(data, (bytes, bytearray, memoryview)):
         return [bytes(data)]
-    if isinstance(data, Path):
+    if isinstance(data, (Path, Download)):
         return data
     if isinstance(data, Iterable) and not isinstance(data, str):
         return data
     raise ClientError(
-        f"fetch returned {type(data).__name__}: let it return bytes, a Path, or pieces of bytes"
+        f"fetch returned {type(data).__name__}: let it return bytes, a Path, pieces of bytes, or a"
+        " Download"
     )

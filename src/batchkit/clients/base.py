@@ -11,7 +11,9 @@ submit     ``submit(job) -> Accepted | Finished``: the one call that may cost mo
            provider takes an idempotency key or a tag.
 poll       ``poll(handle) -> RemoteStatus``: free, repeated, may fail without consequence.
 prepare    ``prepare(job) -> Mapping``: free and repeatable work before the intent (uploads).
-fetch      ``fetch(job, output) -> bytes | Iterable[bytes] | Path``: brings one output.
+fetch      ``fetch(job, output) -> bytes | Iterable[bytes] | Path | Download``: brings one output,
+           or says where it is and with which headers: then batchkit downloads it, and goes on
+           where it broke off. Without this method, URLs are downloaded as they are.
 cancel     ``cancel(handle) -> bool``: ``True`` when the provider confirms the end.
 find       ``find(job, submit_key) -> Handle | None``: looks a submission up; ``None`` proves that
            it was not accepted.
@@ -59,6 +61,10 @@ class Capabilities:
         not_accepted: HTTP status codes with which the provider, as it documents, answers a
             submission that it did not accept, such as 503.
         min_poll_seconds: never poll one job more often.
+        result_ttl_seconds: how long the provider keeps a result, when its answers do not tell;
+            what goes first is collected first.
+        auth_on_download: results are behind the key, so that ``fetch`` has to bring them, or to
+            return a :class:`~batchkit.Download` with the headers.
         local: the work is done on this machine; people see one status, Processing.
         inline: its methods return at once and may run on the scheduler's own thread.
         account: tells accounts apart on resume; never a secret.
@@ -72,6 +78,8 @@ class Capabilities:
     idempotency: Literal["none", "replay"] = "none"
     not_accepted: frozenset[int] = attrs.field(default=frozenset(), converter=as_statuses)
     min_poll_seconds: float = 0.0
+    result_ttl_seconds: float | None = None
+    auth_on_download: bool = False
     local: bool = False
     inline: bool = False
     account: str = ""

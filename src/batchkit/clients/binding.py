@@ -120,6 +120,11 @@ def _bind_object(client: object, closers: tuple[Method, ...] = ()) -> BoundClien
             f"{type(client).__name__} has no poll(handle) method: give it one, or declare "
             "Capabilities(sync_result=True) if submit returns the finished result"
         )
+    if capabilities.auth_on_download and _method(client, "fetch") is None:
+        raise UsageError(
+            f"{type(client).__name__} declares auth_on_download and has no fetch(job, output) "
+            "method: give it one that returns batchkit.Download(output.url, headers), or the bytes"
+        )
     cls = type(client)
     ref = getattr(client, "ref", "") or f"{cls.__module__}.{cls.__qualname__}"
     if capabilities.account:

@@ -13,6 +13,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from batchkit._calls import PASSED, Call, contained
 from batchkit._context import WorkCanceledError
+from batchkit.executors._pool import CollectPool
 
 #: Threads for clients whose jobs mostly wait: a status query is short.
 SHORT_CALL_THREADS = 8
@@ -22,6 +23,8 @@ LONG_CALL_THREADS = 1024
 COLLECT_THREADS = 4
 #: Seconds between looks up of a wait that a signal has to end.
 _LOOK_UP = 0.2
+#: Looking for what an earlier run left is what a submission waits for; it waits for no download.
+LOOK_THREADS = 2
 
 
 class Portal:
@@ -106,8 +109,9 @@ class ThreadCalls:
         self._portal = Portal()
         self._pools = {
             "call": ThreadPoolExecutor(threads, thread_name_prefix="batchkit-call"),
-            "collect": ThreadPoolExecutor(COLLECT_THREADS, thread_name_prefix="batchkit-collect"),
+            "look": ThreadPoolExecutor(LOOK_THREADS, thread_name_prefix="batchkit-look"),
         }
+        self._collect = CollectPool(COLLECT_THREADS)
 
     def start(self, call: Call) -> bool:
         if call.method.is_async:
@@ -117,6 +121,8 @@ class ThreadCalls:
         elif self._inline and call.lane == "call":
             call.execute()
             return True
+        elif call.lane == "collect":
+            self._collect.start(call)
         else:
             call.withdraw = self._pools[call.lane].submit(call.run).cancel
         return False
@@ -125,6 +131,7 @@ class ThreadCalls:
         """Lets go of the threads; a call that still runs ends in its own time."""
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
+        self._collect.close()
         self._portal.close()
 
 
