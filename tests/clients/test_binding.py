@@ -130,6 +130,12 @@ def test_the_protocol_recognises_clients() -> None:
         (12, "int is not a client"),
         (SubmitOnly(), r"has no poll\(handle\) method.*sync_result=True"),
         (
+            types.SimpleNamespace(
+                submit=print, poll=print, capabilities=Capabilities(auth_on_download=True)
+            ),
+            r"declares auth_on_download and has no fetch.*batchkit\.Download",
+        ),
+        (
             types.SimpleNamespace(submit=print, poll=print, capabilities={"paid": True}),
             "capabilities must be a batchkit.Capabilities",
         ),

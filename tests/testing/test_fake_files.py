@@ -179,6 +179,7 @@ def collected(server: FakeServer, clock: FakeClock, folder: Path, **options: Any
         clock=clock,
         delay=0,
         output=str(folder),
+        allow_private_downloads=True,
     )
     runner.add("cat")
     runner.run()

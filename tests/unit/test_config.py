@@ -48,6 +48,8 @@ WRONG: list[tuple[str, Any]] = [
     ("delay", -0.1),
     ("request_timeout", 0),
     ("job_timeout", 0),
+    ("collect_timeout", 0),
+    ("max_download_bytes", 0),
     ("job_timeout", float("inf")),
     ("on_uncertain", "repeat"),
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from batchkit._jobs import Job, JobStatus
-from batchkit._results import Output
+from batchkit._results import Download, Output
 from batchkit.clients.base import BoundClient
 from batchkit.storage import MemoryStorage
 from batchkit.testing._check_client_bench import Bench, one_submission, snapshot
@@ -38,12 +38,13 @@ def _fetch(bench: Bench, client: BoundClient, job: Job, output: Output) -> None:
         require(output.ref is None, "an output has a ref: give the client a fetch(job, output)")
         return
     data = bench.call(client.fetch, job, output)
-    if isinstance(data, (bytes, Path)):
+    if isinstance(data, (bytes, Path, Download)):
         return
     pieces = isinstance(data, Iterable) and not isinstance(data, str)
     require(
         pieces and all(isinstance(piece, bytes) for piece in data),
-        f"fetch returned {type(data).__name__}: return bytes, a Path, or pieces of bytes",
+        f"fetch returned {type(data).__name__}: return bytes, a Path, or pieces of bytes; or a"
+        " batchkit.Download",
     )
 
 
