@@ -183,7 +183,10 @@ class Dispatcher:
     @property
     def finished(self) -> bool:
         """Whether the run is over: nothing in flight, and nothing will start by itself."""
-        if self.active or self._dirty:
+        if self.active:
+            return False
+        # A run that leaves may have nobody any more who would take up what is new.
+        if self._dirty and self.control is not Control.ABORTING:
             return False
         if self.control in (Control.DRAINING, Control.ABORTING) or self.limited:
             return True

@@ -55,7 +55,7 @@ async def run_job(io: IO, job: Job) -> Job:
         if job.status is _S.PENDING and not first:
             return job
         before, job, first = job.status, await step(io, job), False
-        if job.status is before:
+        if job.status is before or io.leaving:
             return job
     return job
 
@@ -133,7 +133,8 @@ async def _send(io: IO, job: Job, *, replay: bool = False) -> Job:
             message=f"submit returned {type(answer).__name__}, not Accepted or Finished",
             remedy="correct the client; the job may run at the provider",
         )
-        return await _submission_failed(io, job, Verdict(Proof.NOTHING, wrong))
+        failed = _replay_failed if replay else _submission_failed
+        return await failed(io, job, Verdict(Proof.NOTHING, wrong))
 
 
 def _judge(io: IO, exc: Exception) -> Verdict:

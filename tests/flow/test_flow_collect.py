@@ -222,15 +222,18 @@ class InPlace:
         raise NotImplementedError
 
 
-def test_two_full_disks_are_one_fault(make_runner: MakeRunner) -> None:
+def test_a_full_disk_ends_the_run_before_the_next_delivery(make_runner: MakeRunner) -> None:
     first, second = StorageFullError("first"), StorageFullError("second")
     client = Scripted(poll=WITH_OUTPUT, capabilities=INLINE)
-    runner = make_runner(client, artifacts=Shelf(first, second), executor=InPlace())
+    shelf = Shelf(first, second)
+    runner = make_runner(client, artifacts=shelf, executor=InPlace())
     runner.add_many(["a", "b"])
 
     with pytest.raises(StorageFullError, match="first"):
         runner.run()
+    assert shelf.faults == [second]
 
+    shelf.faults.clear()
     assert runner.run().ok
     assert client.calls["submit"] == 2
 

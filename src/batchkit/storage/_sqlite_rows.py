@@ -32,7 +32,7 @@ JOB_COLUMNS = (
 UPDATE_JOB = """
 UPDATE jobs SET status = ?, epoch = ?, attempt = ?, retries = ?, handle = ?, error = ?,
     prepared = ?, cost = ?, started = ?, completed = ?, not_before = ?, deadline = ?
-WHERE id = ? AND epoch = ?
+WHERE id = ? AND epoch = ? AND status = ?
 """
 
 #: A person's change: the job must still stand where the person saw it; its runner is fenced.
@@ -61,10 +61,10 @@ def _state(job: Job) -> tuple[Any, ...]:
     )
 
 
-def update_values(job: Job) -> tuple[Any, ...]:
+def update_values(job: Job, was: JobStatus) -> tuple[Any, ...]:
     """What :data:`UPDATE_JOB` needs. A pending job belongs to nobody: its epoch goes back to 0."""
     stays = 0 if job.status is JobStatus.PENDING else job.epoch
-    return (job.status, stays, *_state(job), job.id, job.epoch)
+    return (job.status, stays, *_state(job), job.id, job.epoch, was)
 
 
 def steer_values(job: Job, was: JobStatus) -> tuple[Any, ...]:

@@ -29,14 +29,27 @@ def insert(
 
 def states(db: sqlite3.Connection, changes: Sequence[Change]) -> frozenset[int]:
     """Writes the records; returns the positions of those that belong to another epoch."""
-    values = [rows.update_values(change.job) for change in changes]
+    values = [rows.update_values(change.job, change.before.status) for change in changes]
     db.execute("SAVEPOINT jobs")
     if db.executemany(rows.UPDATE_JOB, values).rowcount == len(values):
         return frozenset()
     # Somebody is fenced; only one by one can tell who.
     db.execute("ROLLBACK TO jobs")
-    written = [db.execute(rows.UPDATE_JOB, row).rowcount for row in values]
-    return frozenset(position for position, count in enumerate(written) if not count)
+    return frozenset(n for n, change in enumerate(changes) if not _state(db, change))
+
+
+def _state(db: sqlite3.Connection, change: Change) -> bool:
+    """Writes one record, whatever its runner believes to be stored; ``False``: it is fenced.
+
+    After a save that failed, or that only seemed to, the counters must follow what is stored.
+    """
+    sql = "SELECT status, cost FROM jobs WHERE id = ? AND epoch = ?"
+    stored = db.execute(sql, (change.job.id, change.job.epoch)).fetchone()
+    if stored is None:
+        return False
+    change.before = change.before.evolve(status=JobStatus(stored[0]), cost=stored[1])
+    db.execute(rows.UPDATE_JOB, rows.update_values(change.job, change.before.status))
+    return True
 
 
 def results(db: sqlite3.Connection, changes: Sequence[Change]) -> None:
