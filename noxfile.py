@@ -124,3 +124,7 @@ def soak(session: nox.Session) -> None:
         shutil.rmtree(place, ignore_errors=True)
         words = ["--folder", place, "--keys", keys, *session.posargs]
         session.run("python", "tests/soak/run_soak.py", *words)
+def simulation(session: nox.Session) -> None:
+    """Plays many more seeds: ``nox -s simulation -- --minutes 10``; not part of the default run."""
+    session.install("-e", ".")
+    session.run("python", "-m", "tests.simulation.run", *(session.posargs or ["--seeds", "5000"]))
