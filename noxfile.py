@@ -124,6 +124,9 @@ def soak(session: nox.Session) -> None:
         shutil.rmtree(place, ignore_errors=True)
         words = ["--folder", place, "--keys", keys, *session.posargs]
         session.run("python", "tests/soak/run_soak.py", *words)
+
+
+@nox.session(python=OLDEST)
 def simulation(session: nox.Session) -> None:
     """Plays many more seeds: ``nox -s simulation -- --minutes 10``; not part of the default run."""
     session.install("-e", ".")

@@ -45,6 +45,7 @@ async def collect(io: IO, job: Job) -> Job:
             trouble = _Trouble()
             if io.must_collect(job):
                 job = await io.save(job, result=True)
+    assert job.result is not None
     # Without a place for files, the addresses stay for whoever reads them.
     result = kept(job.result) if io.delivers else job.result
     done = job.to(_S.COMPLETED, completed=io.now(), error=None, result=result)
@@ -139,6 +140,7 @@ async def _give_up(io: IO, job: Job, error: JobError) -> Job:
 
 async def _expire(io: IO, job: Job, error: JobError) -> Job:
     """It is gone: what was kept to be gone on with goes too, and so do its addresses."""
+    assert job.result is not None
     await io.discard(job)
     gone = errors.ResultExpiredError(error.message, code=error.code)
     expired = job.to(

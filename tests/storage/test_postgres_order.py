@@ -13,6 +13,7 @@ import pytest
 from postgres_server import Make, Server
 
 from batchkit import JobStatus
+from batchkit.storage import Entry
 from batchkit.testing._check_storage_base import begin, counts_hold
 
 pytest_plugins = ["postgres_fixtures"]
@@ -60,7 +61,8 @@ def test_a_viewer_misses_no_line(make: Make, server: Server, schema: str) -> Non
     batch, _ = begin(storage, "a")
     writers = [start(WRITER, server, schema, n) for n in range(PROCESSES)]
     go(writers)
-    seen, since = [], 0
+    seen: list[Entry] = []
+    since = 0
     while any(writer.poll() is None for writer in writers) or storage.journal(batch, since):
         page = storage.journal(batch, since, 7)
         seen += page

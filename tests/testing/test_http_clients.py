@@ -70,9 +70,7 @@ def test_good_clients_keep_every_rule(kind: str, keys: Keys) -> None:
     with FakeServer(keys=keys, api_key=KEY) as server:
         check_client(
             server.client if kind == "sync" else server.async_factory(),
-            submissions=server.ledger.submissions.total,
-            drop_next=lambda: server.provider.script_next("drop_after"),
-            refuse_next=lambda: server.provider.script_next("reject"),
+            server.provider,
             secrets=[KEY],
         )
     gc.collect()
@@ -99,9 +97,7 @@ def test_rude_clients_are_found(
         with pytest.raises(AssertionError, match=found):
             check_client(
                 make,
-                submissions=server.ledger.submissions.total,
-                drop_next=lambda: server.provider.script_next("drop_after"),
-                refuse_next=lambda: server.provider.script_next("reject"),
+                server.provider,
             )
 
 

@@ -1,6 +1,6 @@
 """Videos by gateways that speak the dialect of OpenAI's ``/v1/videos``.
 
-OpenAI itself has shut this API down (announced for 24 September 2026 in openai 3.54.0), but LiteLLM,
+OpenAI itself has shut this API down (announced for 24 September 2026 in openai 3.54.0). LiteLLM,
 vLLM-Omni and other gateways go on with it, so the address is always yours.
 
 Facts (openai 3.54.0):
