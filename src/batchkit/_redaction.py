@@ -55,6 +55,12 @@ def secrets_in(values: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def secrets_of_headers(headers: Mapping[str, str]) -> list[str]:
+    """What is secret in HTTP headers: each part of those whose name says so."""
+    found = secrets_in(dict(headers))
+    return [*found, *(part for value in found for part in re.split(r"[\s;=,]+", value))]
+
+
 def _is_path(value: str) -> bool:
     """As in ``PASSWORD_STORE_DIR=/home/...``, which stands in many a message."""
     return value.startswith(("/", "~", "."))

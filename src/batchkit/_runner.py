@@ -16,7 +16,7 @@ from batchkit._clock import SystemClock
 from batchkit._codec import load_config
 from batchkit._config import BatchConfig, Control
 from batchkit._engine import Engine
-from batchkit._errors import UsageError
+from batchkit._errors import StorageError, UsageError
 from batchkit._events import (
     Event,
 )
@@ -143,7 +143,11 @@ class BatchRunner(BatchAdding):
         return runner
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{n} {status}" for status, n in self.counts().items()) or "empty"
+        try:
+            counts = ", ".join(f"{n} {status}" for status, n in self.counts().items()) or "empty"
+        except StorageError as exc:
+            # A repr stands in tracebacks: it must not raise one of its own.
+            counts = str(exc)
         return f"<BatchRunner {self.name!r} {self.storage.location}: {counts}>"
 
     def _repr_html_(self) -> str:

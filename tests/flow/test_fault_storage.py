@@ -247,7 +247,7 @@ def test_pruning_spares_the_batch_that_runs(
     assert pruned == [0]
 
 
-def test_a_batch_that_another_process_prunes_as_it_ends(
+def test_a_batch_that_another_program_prunes_while_it_runs_is_spared(
     make_runner: MakeRunner, clock: FakeClock, tmp_path: Path
 ) -> None:
     runner = make_runner(FakeClient(FakeProvider()), storage=tmp_path / "batch.db")
@@ -261,7 +261,9 @@ def test_a_batch_that_another_process_prunes_as_it_ends(
     runner.add("a")
     runner.run()
 
-    assert runner.counts() == {}
+    assert runner.counts() == {JobStatus.COMPLETED: 1}
+    clock.advance(1)
+    assert other.prune(clock.time()) == 1
     assert list(other.batches()) == []
     other.close()
     runner.close()

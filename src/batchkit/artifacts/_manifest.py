@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from typing import IO, Any
 import attrs
 
 from batchkit._jobs import Job, JobStatus
+from batchkit._redaction import scrubbed
 from batchkit._requests import dump_request, identity_of
 from batchkit._results import Artifact, JobResult
 from batchkit.artifacts import _files as files
@@ -24,8 +24,6 @@ log = logging.getLogger("batchkit.artifacts")
 MANIFEST = "manifest.jsonl"
 FAILED = "failed.jsonl"
 
-# A user and the query of a URL may be credentials; the rest of it tells people what it was.
-_SECRETS = re.compile(r"(?i)\b(https?://)(?:[^\s/?#@]*@)?([^\s?#\"'<>]*)(?:[?#][^\s\"'<>]*)?")
 # How an identity that the user chose starts; others are made of the request.
 _KEY = "key:"
 _RETRY = (JobStatus.FAILED, JobStatus.EXPIRED)
@@ -82,7 +80,7 @@ class Manifest:
             "id": job.id,
             "identity": job.identity,
             "kind": kind,
-            "request": _without_secrets(fields),
+            "request": scrubbed(fields),
             # Of the request as it is stored, for the line above may leave something out.
             "request_hash": identity_of(stored),
             "status": str(job.status),
@@ -91,7 +89,7 @@ class Manifest:
             "started": job.started,
             "completed": job.completed,
             "cost": job.cost,
-            "error": _without_secrets(error),
+            "error": scrubbed(error),
         }
 
     def _file(self, artifact: Artifact) -> dict[str, Any]:
@@ -193,14 +191,6 @@ def _line(value: Mapping[str, Any]) -> bytes:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     # Half of a surrogate pair has no UTF-8; the backslash escape is the one of JSON.
     return text.encode(errors="backslashreplace") + b"\n"
-
-
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, str):
-        return _SECRETS.sub(r"\1\2", value)
-    if isinstance(value, dict):
-        return {key: _without_secrets(item) for key, item in value.items()}
-    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
 
 
 def _entry_of(line: bytes) -> dict[str, Any] | None:

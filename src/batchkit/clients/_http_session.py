@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from batchkit._errors import UsageError
 from batchkit._jobs import Handle, Job
+from batchkit._redaction import remember, secrets_of_headers
 from batchkit.clients._http_errors import error_of
 from batchkit.clients._http_transport import Transport
 from batchkit.clients.base import Accepted, Finished, RemoteStatus
@@ -26,6 +27,7 @@ class HttpSession:
     """
 
     def __init__(self, client: HttpClient) -> None:
+        remember([client.key, *secrets_of_headers(client.headers())])
         self._client = client
         self._transport = Transport(client)
         self.capabilities, self.ref = client.capabilities, client.ref

@@ -14,7 +14,7 @@ from anyio.from_thread import start_blocking_portal
 
 from batchkit._errors import UsageError
 from batchkit._jobs import Job
-from batchkit._redaction import remember, scrub, secrets_in
+from batchkit._redaction import remember, scrub, secrets_in, secrets_of_headers
 from batchkit._requests import Request
 from batchkit._results import Output, Transcript
 from batchkit.clients.base import Accepted, BoundClient, Capabilities, Finished, Method
@@ -152,8 +152,7 @@ def _secrets_of(client: object) -> Iterator[str]:
     for value in fields.values():
         headers = getattr(value, "headers", None)
         if isinstance(headers, Mapping):
-            for header in secrets_in(headers):
-                yield from header.split()
+            yield from secrets_of_headers(headers)
 
 
 def _method(client: object, name: str) -> Method | None:
