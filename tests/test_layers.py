@@ -23,6 +23,7 @@ CORE = {
     "_limits",
     "_progress",
     "_i18n",
+    "_messages",
     "_wording",
     "_requests",
     "_results",

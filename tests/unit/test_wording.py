@@ -6,8 +6,9 @@ import string
 
 import pytest
 
+from batchkit._messages import MESSAGES, Said
 from batchkit._verdicts import _PERHAPS_BILLED, _REMEDY, deadline_error, uncertain_error
-from batchkit._wording import MESSAGES, Said, fields_of, translated
+from batchkit._wording import fields_of, translated
 from batchkit.cli._wording import HERE, ONLY_HERE, worded
 
 PAIRS = [*MESSAGES, *ONLY_HERE, *(Said(here.english, here.portuguese) for here in HERE)]

@@ -16,7 +16,7 @@ from batchkit._errors import UsageError
 from batchkit._jobs import JobStatus
 from batchkit.cli._language import LANGUAGES
 from batchkit.executors import EXECUTORS
-from batchkit.storage import PostgresStorage, SQLiteStorage, Storage
+from batchkit.storage import JSONStorage, PostgresStorage, SQLiteStorage, Storage
 from batchkit.storage.postgres import is_url
 from batchkit.ui._report import DEFAULT_STORAGE
 
@@ -202,11 +202,10 @@ def stored(path: str, *, create: bool = False) -> Iterator[Storage]:
             "transcribe or generate first, or name the database with --storage"
         )
     # A plain name is what commands for the next step can leave out.
-    storage = SQLiteStorage(place, timeout=LOCK_SECONDS)
-    try:
+    is_json = place.suffix.lower() in (".json", ".jsonl")
+    opened = JSONStorage(place) if is_json else SQLiteStorage(place, timeout=LOCK_SECONDS)
+    with contextlib.closing(opened) as storage:
         yield storage
-    finally:
-        storage.close()
 
 
 def batch_name(output: str) -> str:

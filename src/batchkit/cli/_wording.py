@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from batchkit._i18n import language
-from batchkit._wording import MESSAGES, Said, fields_of, translated
+from batchkit._messages import MESSAGES, Said
+from batchkit._wording import fields_of, translated
 
 
 class Here(NamedTuple):

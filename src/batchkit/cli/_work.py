@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from batchkit._adding import Added
 from batchkit._codec import load_config
-from batchkit._config import Control
+from batchkit._config import Batch, Control
 from batchkit._errors import BatchBusyError, UsageError
 from batchkit._jobs import JobStatus
 from batchkit._runner import BatchRunner
@@ -156,16 +157,24 @@ def generate(
 def _refuse_foreign_failures(plan: Plan, prompts: Path, output: str) -> None:
     """What failed in one batch would be paid for in another one, and nobody has said so."""
     folder = prompts.expanduser().absolute().parent
-    if folder == Path(output) or not Path(plan.storage).expanduser().exists():
+    if folder == Path(output):
         return
-    with stored(plan.storage) as storage:
-        for batch in storage.batches():
-            if load_config(batch.config).output == str(folder):
-                raise UsageError(
-                    f"{prompts} holds failed jobs of batch {batch.name!r}: try them again there "
-                    f"with --output {prompts.parent} --retry, or name another --output to pay for "
-                    "them in a batch of its own"
-                )
+    for batch in _batches(plan.storage):
+        if load_config(batch.config).output == str(folder):
+            raise UsageError(
+                f"{prompts} holds failed jobs of batch {batch.name!r}: try them again there "
+                f"with --output {prompts.parent} --retry, or name another --output to pay for "
+                "them in a batch of its own"
+            )
+
+
+def _batches(path: str) -> Sequence[Batch]:
+    try:
+        with stored(path) as storage:
+            return storage.batches()
+    except UsageError:
+        # Nothing was ever run here.
+        return ()
 
 
 @command()
