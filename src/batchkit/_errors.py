@@ -9,6 +9,7 @@ BatchkitError
 │   ├── StorageLockedError      another process holds it
 │   ├── StorageCorruptError     it is damaged, or not a batchkit database
 │   ├── StorageVersionError     it was written by a newer batchkit
+│   ├── StorageKeyError         it is encrypted with another key, or there is none
 │   ├── StorageFullError        no space, or no permission to write
 │   ├── StorageUnavailableError its server cannot be reached, or lets nobody in
 │   └── BatchBusyError          another runner works on the same batch
@@ -83,6 +84,10 @@ class StorageCorruptError(StorageError):
 
 class StorageVersionError(StorageError):
     """The database was written by a newer version of batchkit."""
+
+
+class StorageKeyError(StorageError):
+    """The storage is encrypted and this is not its key, or it is not encrypted and there is one."""
 
 
 class StorageFullError(StorageError):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from batchkit.storage._open import open_plain
+from batchkit.storage._encryption_keys import generate_key, is_key_set
+from batchkit.storage._encryption_mark import refuse_without_key
+from batchkit.storage._open import is_in_memory, open_plain
 from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved, Storage
+from batchkit.storage.encrypted import EncryptedStorage
 from batchkit.storage.json_file import JSONStorage
 from batchkit.storage.memory import MemoryStorage
 from batchkit.storage.postgres import PostgresStorage
@@ -13,8 +16,10 @@ from batchkit.storage.sqlite import SQLiteStorage
 
 __all__ = [
     "Change",
+    "EncryptedStorage",
     "Entry",
     "Failures",
+    "generate_key",
     "JSONStorage",
     "MemoryStorage",
     "NewJob",
@@ -32,9 +37,26 @@ def open_storage(spec: str | Path | Storage) -> Storage:
     An object, ``"memory"``, ``postgresql://user@host/database``, or the path of a file. A path that
     ends in ``.json`` or ``.jsonl`` is a JSON session, every other a SQLite database.
 
+    An address is opened as an :class:`EncryptedStorage` when ``BATCHKIT_ENCRYPTION_KEY`` or
+    ``BATCHKIT_ENCRYPTION_KEY_FILE`` is set; what is in memory is not encrypted.
+
     Raises:
         MissingExtraError: it needs an extra that is not installed.
         UsageError: the address of the database cannot be read.
+        StorageKeyError: it is encrypted, and there is no key or another one; or the reverse.
         StorageError: the file or the database cannot be used.
     """
-    return open_plain(spec) if isinstance(spec, (str, Path)) else spec
+    if isinstance(spec, EncryptedStorage):
+        return spec
+    if not isinstance(spec, (str, Path)):
+        refuse_without_key(spec)
+        return spec
+    if is_key_set() and not is_in_memory(spec):
+        return EncryptedStorage(spec)
+    opened = open_plain(spec)
+    try:
+        refuse_without_key(opened)
+    except BaseException:
+        opened.close()
+        raise
+    return opened

@@ -22,3 +22,8 @@ def open_plain(spec: str | Path) -> Storage:
     if Path(spec).suffix.lower() in _JSON_SUFFIXES:
         return JSONStorage(spec)
     return SQLiteStorage(spec)
+
+
+def is_in_memory(spec: str | Path) -> bool:
+    """Whether an address means memory."""
+    return str(spec) in ("memory", ":memory:")

@@ -172,6 +172,12 @@ class Database:
         with self.reading():
             return self._connections, self.one("PRAGMA data_version")[0]
 
+    def compact(self) -> None:
+        """Writes the file anew, so that nothing of what was deleted is left in it."""
+        with self.reading() as db:
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Closes the connection; may be called twice."""
         if self.inherited:

@@ -294,6 +294,14 @@ class JSONStorage:
             self._ownership.remove_locks(gone)
         return pruned
 
+    def compact(self) -> None:
+        """Writes the file anew, without what has been replaced. It happens by itself, too."""
+        with self._lock, explained(self.location):
+            self._check_open()
+            with self._file.locked():
+                state = self._catch_up()
+                self._file.replace({"last": state.numbers()}, state.snapshot())
+
     def close(self) -> None:
         self._ownership.close()
         with self._lock:

@@ -15,6 +15,7 @@ from batchkit._errors import BatchBusyError, JobNotFoundError
 from batchkit._events import JobSubmitted
 from batchkit._jobs import IN_FLIGHT, Attempt, Handle, Job, JobStatus
 from batchkit._results import JobResult
+from batchkit.storage._failures import causes_of
 from batchkit.storage._journal import attempts_from, handle_from, handles_in
 from batchkit.storage._memory_shelf import Shelf, Shelves, is_over, kept_by_persons
 from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved
@@ -267,17 +268,7 @@ class MemoryStorage:
         return sum(costs) if costs else None
 
     def failures(self, batch_id: int) -> Sequence[Failures]:
-        found: dict[tuple[str, str], Failures] = {}
-        for job in self.jobs(batch_id, {JobStatus.FAILED, JobStatus.EXPIRED}):
-            error = job.error
-            key = (error.kind, error.code or error.message) if error else (job.status, "")
-            seen = found.get(key)
-            if seen is not None:
-                found[key] = attrs.evolve(seen, count=seen.count + 1)
-            else:
-                message, remedy = (error.message, error.remedy) if error else ("", None)
-                found[key] = Failures(key[0], message, remedy, 1, job.id)
-        return sorted(found.values(), key=lambda cause: (-cause.count, cause.example))
+        return causes_of(self.jobs(batch_id, {JobStatus.FAILED, JobStatus.EXPIRED}))
 
     # -- journal ---------------------------------------------------------------------------
 

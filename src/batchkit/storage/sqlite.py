@@ -306,6 +306,10 @@ class SQLiteStorage:
         self._noted += bool(doomed)
         return jobs
 
+    def compact(self) -> None:
+        """Gives the space of what was pruned back; needs as much again meanwhile, and some time."""
+        self._db.compact()
+
     def close(self) -> None:
         if not self._db.inherited:
             self._ownership.close()
