@@ -44,6 +44,7 @@ SEEN = {
     "wrong_json": "200",
     "no_id": "200",
     "blind": "200",
+    "confused": "200",
     "reject": "422",
     "busy": "503",
     "limit": "429",

@@ -71,6 +71,7 @@ _LIST = (
     Fault("reject", "refuses for good: 422", _SUBMITS, status=422),
     Fault("busy", "proves that it did not accept: 503 with accepted: false", _SUBMITS, status=503),
     Fault("limit", "asks everybody to slow down: 429 with Retry-After: 2", _SUBMITS, status=429),
+    Fault("confused", "says a word that nobody knows", ("poll",), True),
     Fault("blind", "breaks its word: says that it has no job with this tag", ("find",)),
     # files
     Fault("410", "the file has been deleted", ("fetch",), status=410),
@@ -180,6 +181,11 @@ def read_word(written: str) -> Sequence[tuple[str, Word]]:
 def _known(operation: str, name: str) -> Fault | None:
     jobs = _BY_OPERATION["job"] if operation == "submit" else {}
     return _BY_OPERATION[operation].get(name) or jobs.get(name)
+
+
+def knows(operation: str, name: str) -> bool:
+    """Whether an operation has such a fault."""
+    return name in _BY_OPERATION[operation]
 
 
 def drawn_word(operation: str, written: str) -> Word:

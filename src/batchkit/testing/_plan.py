@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from batchkit._errors import UsageError
-from batchkit.testing._faults import OPERATIONS, SEEDED, Word, drawn_word, read_word
+from batchkit.testing._faults import OPERATIONS, SEEDED, Word, drawn_word, knows, read_word
 
 log = logging.getLogger("batchkit.testing")
 
@@ -49,6 +49,7 @@ class Plan:
         }
         self._scripts: dict[str, dict[str, deque[Word]]] = {}
         self._next: dict[str, deque[Word]] = {name: deque() for name in OPERATIONS}
+        self._first: deque[str] = deque()
         self._draws: Counter[tuple[str, str]] = Counter()
 
     def rng(self, *what: object) -> random.Random:
@@ -81,6 +82,10 @@ class Plan:
         """
         self._add(self._next, words)
 
+    def script_first(self, word: str) -> None:
+        """A fault for the very next request that can have it, whatever it asks."""
+        self._first.append(word)
+
     def _add(self, queues: dict[str, deque[Word]], words: Iterable[str]) -> None:
         for word in words:
             if not self._note(queues, word):
@@ -97,6 +102,8 @@ class Plan:
         for queues in (self._scripts.get(item, {}), self._next):
             if queue := queues.get(operation):
                 return queue.popleft()
+        if self._first and knows(operation, self._first[0]):
+            return drawn_word(operation, self._first.popleft())
         return self.draw(operation, item)
 
     def draw(self, operation: str, item: str) -> Word | None:

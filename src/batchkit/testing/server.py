@@ -18,7 +18,7 @@ from batchkit._errors import UsageError
 from batchkit.testing._faults import SEEDED
 from batchkit.testing._ledger import Ledger
 from batchkit.testing._provider import FakeProvider
-from batchkit.testing._server import Site
+from batchkit.testing._site import Site
 
 
 def main(args: Sequence[str] | None = None) -> int:
