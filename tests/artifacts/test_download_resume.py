@@ -5,6 +5,7 @@ import json
 import os
 import random
 from collections.abc import Iterator
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from file_server import Answer, FileServer, serving
 from folder_kit import a_job, names_in
 
+from batchkit._context import GivenUp, given_up
 from batchkit._errors import ClientError
 from batchkit._jobs import Handle, Job
 from batchkit._results import Artifact, Download, JobResult, Output
@@ -101,6 +103,22 @@ def test_a_slow_drip_ends_when_its_time_is_over(tmp_path: Path, server: FileServ
     assert server.asked[1].headers["Range"]
 
 
+def test_what_nobody_waits_for_any_more_ends_early(folder: LocalFolder, server: FileServer) -> None:
+    def leave() -> None:
+        mark = GivenUp()
+        given_up.set(mark)
+        mark.flag = True
+
+    server.answers.append(Answer(stall=HALF))
+    alone = copy_context()
+    alone.run(leave)
+    error = alone.run(breaks, folder, server)
+    assert "nobody waits for it any more" in str(error)
+    with pytest.raises(ClientError, match="nobody waits"):
+        alone.run(folder.write, a_job(1), Output(ref="r"), iter([b"1", b"2"]))
+    assert (folder.root / PART).stat().st_size > 0
+
+
 def test_another_runner_goes_on(folder: LocalFolder, server: FileServer) -> None:
     begin(folder, server)
     download(LocalFolder(folder.root, limits=folder.limits), server)
@@ -180,6 +198,29 @@ def test_what_does_not_fit_starts_again(
         f"bytes={HALF}-",
         *([] if fault.whole and not fault.status else [None]),
     ]
+
+
+def test_a_part_that_is_too_long_starts_again(folder: LocalFolder, server: FileServer) -> None:
+    begin(folder, server)
+    (folder.root / PART).write_bytes(bytes(len(BODY) + 1))
+    download(folder, server)
+    assert server.ranges == [None, None]
+
+
+def test_a_server_may_send_less_than_it_was_asked_for(
+    folder: LocalFolder, server: FileServer
+) -> None:
+    begin(folder, server)
+    headers = {
+        "Content-Range": f"bytes {HALF}-{HALF + 999}/{len(BODY)}",
+        "Content-Length": "1000",
+    }
+    server.answers.append(Answer(status=206, headers=headers, cut=1000))
+    error = breaks(folder, server)
+    assert f"it ended after {HALF + 1000} of {len(BODY)} bytes" in str(error)
+    assert error.retryable
+    download(folder, server)
+    assert server.ranges[2] == f"bytes={HALF + 1000}-"
 
 
 def test_a_changed_file_starts_again(folder: LocalFolder, server: FileServer) -> None:
@@ -286,15 +327,6 @@ def test_where_boots_cannot_be_told_apart_only_what_was_synced_counts(
     begin(folder, server)
     download(folder, server)
     assert server.ranges == [None, None]
-
-
-def test_a_boot_without_a_name_is_logged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(parts, "_BOOT_ID", tmp_path / "none")
-    with caplog.at_level("DEBUG", logger="batchkit.artifacts"):
-        assert parts._this_boot.__wrapped__() == ""
-    assert "only synced bytes" in caplog.text
 
 
 def test_what_an_expired_job_left_is_removed(folder: LocalFolder, server: FileServer) -> None:

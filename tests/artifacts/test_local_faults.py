@@ -17,6 +17,7 @@ from batchkit._errors import ClientError, StorageFullError
 from batchkit._results import Output
 from batchkit.artifacts import LocalFolder
 from batchkit.artifacts import _files as files
+from batchkit.artifacts import _part as parts
 from batchkit.artifacts._manifest import Manifest
 
 
@@ -88,6 +89,15 @@ def test_a_temporary_file_that_stays_is_only_logged(
     with pytest.raises(ClientError, match="is empty"):
         folder.write(a_job(), Output(ref="x"), b"")
     assert "cannot be removed" in caplog.text
+
+
+def test_a_boot_without_a_name_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(parts, "_BOOT_ID", tmp_path / "none")
+    with caplog.at_level("DEBUG", logger="batchkit.artifacts"):
+        assert parts._this_boot.__wrapped__() == ""
+    assert "only synced bytes" in caplog.text
 
 
 # -- a disk that refuses

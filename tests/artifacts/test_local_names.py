@@ -74,6 +74,15 @@ def test_a_file_that_is_not_as_declared_is_left(folder: LocalFolder, tmp_path: P
     assert (tmp_path / "made.mp4").exists()
 
 
+def test_a_file_that_cannot_be_read_is_told(
+    folder: LocalFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made.mp4").write_bytes(b"video")
+    monkeypatch.setattr(files, "digest_file", fails(errno.EACCES))
+    with pytest.raises(ClientError, match="cannot be read"):
+        folder.write(a_job(), Output(path=str(tmp_path / "made.mp4")), None)
+
+
 def test_a_folder_of_the_client_is_refused(folder: LocalFolder, tmp_path: Path) -> None:
     with pytest.raises(ClientError, match="is no file"):
         folder.write(a_job(), Output(path=str(tmp_path)), None)
