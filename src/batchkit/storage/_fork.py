@@ -7,6 +7,16 @@ import threading
 import weakref
 from typing import Protocol
 
+from batchkit._errors import StorageError
+
+
+def forked(location: str, backend: str) -> StorageError:
+    """The error of a child that uses what its parent opened."""
+    return StorageError(
+        f"{location} was opened before this process was forked, which no lock survives: open it "
+        f"anew here, with {backend}({location!r})"
+    )
+
 
 class Inherited(Protocol):
     """Something that a forked child would get a copy of."""

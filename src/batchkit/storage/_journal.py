@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from batchkit._codec import load_handle
 from batchkit._events import (
@@ -31,6 +31,20 @@ def handles_in(changes: Iterable[Change]) -> list[Entry]:
     """The lines of *changes* that hold a handle."""
     entries = [entry for change in changes for entry in change.entries]
     return [entry for entry in entries if entry.kind == JobSubmitted.kind and entry.data]
+
+
+def missing(handles: Iterable[Entry], known: Callable[[int], Iterable[Entry]]) -> list[Entry]:
+    """Those of *handles* that the journal does not have.
+
+    Args:
+        handles: lines that hold a handle.
+        known: the lines of a job, by its id, that hold a handle.
+    """
+    return [
+        entry
+        for entry in handles
+        if (entry.attempt, entry.data) not in [(e.attempt, e.data) for e in known(entry.job_id)]
+    ]
 
 
 def attempts_from(entries: Iterable[Entry], uid: str, index: int) -> list[Attempt]:

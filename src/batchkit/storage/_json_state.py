@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from batchkit._codec import dumps
@@ -87,11 +87,24 @@ class State(MemoryStorage):
         self._batches[batch_id] = None
         return super().acquire(batch_id)
 
-    def prune_but(self, before: float, held: Callable[[Batch], bool]) -> int:
-        """Deletes batches that are over, except those that a runner holds."""
-        shelves = list(self._shelves.values())
-        over = [shelf for shelf in shelves if is_over(shelf, before) and not held(shelf.batch)]
-        return sum(self._clear(shelf) for shelf in over)
+    @property
+    def ids(self) -> set[int]:
+        """Every batch that is there."""
+        return set(self._shelves)
+
+    def over(self, before: float) -> set[int]:
+        """Batches that may be pruned."""
+        return {n for n, shelf in self._shelves.items() if is_over(shelf, before)}
+
+    def delete(self, batch_ids: Collection[int]) -> int:
+        """Deletes batches with everything that is theirs; returns how many jobs went."""
+        self._noted += bool(batch_ids)
+        return sum(self._clear(self._shelves[batch_id]) for batch_id in batch_ids)
+
+    def handles_of(self, job_id: int) -> list[Entry]:
+        """The journal lines of a job that hold a handle."""
+        found = self._of_job.get(job_id)
+        return [] if found is None else found[0].handles.get(job_id, [])
 
     def name_of(self, batch_id: int) -> str:
         """The name of a batch."""

@@ -97,5 +97,7 @@ class Reading:
         return attempts_from([rows.entry_from(row) for row in found], uid, index)
 
     def evidence(self, job_id: int, attempt: int) -> Handle | None:
-        found = self._db.read(sql.EVIDENCE, job_id)
-        return handle_from([rows.entry_from(row) for row in found], attempt)
+        return handle_from(self._handles(job_id), attempt)
+
+    def _handles(self, job_id: int) -> list[Entry]:
+        return [rows.entry_from(row) for row in self._db.read(sql.EVIDENCE, job_id)]

@@ -284,7 +284,10 @@ REQUEST_CANCEL = "UPDATE {s}.jobs SET cancel_requested_at = %s WHERE id = %s RET
 
 PRUNABLE = """
 SELECT batch FROM {s}.jobs GROUP BY batch HAVING max(coalesce(completed, 'infinity')) < %s
-    AND bool_and(status IN ('completed', 'failed', 'expired', 'canceled')) ORDER BY batch
+    AND bool_and(status IN ('completed', 'failed', 'expired', 'canceled'))
+UNION ALL SELECT id FROM {s}.batches AS b
+    WHERE created < %s AND NOT EXISTS (SELECT 1 FROM {s}.jobs WHERE batch = b.id)
+ORDER BY batch
 """
 #: Asked again under the lock: somebody may have added a job, or begun to run the batch.
 PRUNE = """

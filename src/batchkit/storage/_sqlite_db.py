@@ -14,14 +14,13 @@ from typing import Any
 from batchkit._config import Durability
 from batchkit._errors import (
     StorageCorruptError,
-    StorageError,
     StorageVersionError,
     UsageError,
 )
 from batchkit.storage import _sqlite_migrations as migrations
 from batchkit.storage import _sqlite_schema as schema
 from batchkit.storage._file_systems import refuse_network_file_system
-from batchkit.storage._fork import watch_forks
+from batchkit.storage._fork import forked, watch_forks
 from batchkit.storage._sqlite_errors import explained
 
 log = logging.getLogger("batchkit.storage")
@@ -191,10 +190,7 @@ class Database:
 
     def _refuse_children(self) -> None:
         if self.inherited:
-            raise StorageError(
-                f"{self.location} was opened before this process was forked, and a connection does "
-                f"not survive that: open it anew here, with SQLiteStorage({self.location!r})"
-            )
+            raise forked(self.location, "SQLiteStorage")
 
     def before_fork(self) -> None:
         """Waits for the end of a transaction, then closes a connection to a file."""

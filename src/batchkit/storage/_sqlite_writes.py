@@ -102,15 +102,3 @@ def last_seq(db: sqlite3.Connection) -> int:
     sql = "SELECT max(last_seq, (SELECT coalesce(max(seq), 0) FROM journal)) FROM pruned"
     seq: int = db.execute(sql).fetchone()[0]
     return seq
-
-
-def take_over(db: sqlite3.Connection, batch_id: int, handles: Sequence[Entry]) -> None:
-    """Appends the handles that the journal does not have: those of a rescue that was cut short."""
-    sql = (
-        "SELECT count(*) FROM journal"
-        " WHERE job = ? AND kind = 'submitted' AND attempt = ? AND data = ?"
-    )
-    for entry in handles:
-        _, _, job_id, attempt, _, _, data = rows.entry_row(batch_id, entry, 0)
-        if not db.execute(sql, (job_id, attempt, data)).fetchone()[0]:
-            journal(db, [(batch_id, entry)])

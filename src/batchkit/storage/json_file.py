@@ -20,6 +20,8 @@ from batchkit._errors import StorageError, UsageError
 from batchkit._jobs import Attempt, Handle, Job, JobStatus
 from batchkit._results import JobResult
 from batchkit.storage._file_systems import refuse_network_file_system
+from batchkit.storage._fork import forked, watch_forks
+from batchkit.storage._journal import missing
 from batchkit.storage._json_io import explained
 from batchkit.storage._json_log import SessionFile
 from batchkit.storage._json_state import State
@@ -62,13 +64,13 @@ class JSONStorage:
         # Locks and fresh files stand beside the file itself, whichever link leads to it.
         place = self.path.resolve()
         refuse_network_file_system(place.parent)
-        self._place, self._file = place, SessionFile(place, timeout)
-        self._ownership = Ownership(place)
+        self._file, self._ownership = SessionFile(place, timeout), Ownership(place)
         self._lock = threading.RLock()
         self._state: State | None = None
         self._generation = self._noted = self._foreign = 0
-        self._closed = False
-        with explained(self.location):
+        self._closed = self._inherited = False
+        watch_forks(self)
+        with self._lock, explained(self.location):
             self._open()
 
     def __repr__(self) -> str:
@@ -117,6 +119,17 @@ class JSONStorage:
     def _check_open(self) -> None:
         if self._closed:
             raise StorageError(f"{self.location} is closed: open it again")
+        if self._inherited:
+            raise forked(self.location, "JSONStorage")
+
+    def before_fork(self) -> None:
+        """Waits for a change to end: a lock on the open file would be the child's too."""
+        self._lock.acquire()
+
+    def after_fork(self, *, child: bool) -> None:
+        """The child has to open the file anew."""
+        self._inherited = child or self._inherited
+        self._lock.release()
 
     def _catch_up(self) -> State:
         """Reads what is new in the file; all of it, when the file or its state is."""
@@ -180,13 +193,14 @@ class JSONStorage:
 
     def _next_epoch(self, batch_id: int) -> int:
         # As safe as the handles themselves: the rescue file goes once they are here.
-        with self._ownership.rescued(batch_id) as rescued, self._writing(safe=True) as state:
+        with self._ownership.rescued(batch_id) as handles, self._writing(safe=True) as state:
             epoch = state.acquire(batch_id)
-            state.append(batch_id, rescued)
+            state.append(batch_id, missing(handles, state.handles_of))
         return epoch
 
     def release(self, batch_id: int) -> None:
-        self._ownership.give_back(batch_id)
+        if not self._inherited:
+            self._ownership.give_back(batch_id)
 
     # -- jobs --------------------------------------------------------------------------------
 
@@ -286,13 +300,19 @@ class JSONStorage:
             return self._foreign, self._noted
 
     def prune(self, before: float) -> int:
-        ids = [batch.id for batch in self.batches()]
-        with self._ownership.unowned(ids) as free, self._writing() as state:
-            pruned = state.prune_but(before, lambda batch: batch.id not in free)
-            gone = free.difference(batch.id for batch in state.batches())
-            self._ownership.drop_rescued(gone)
-            self._ownership.remove_locks(gone)
-        return pruned
+        # Locks first: a batch is in the file before it has one.
+        locks = self._ownership.with_locks()
+        with self._reading() as state:
+            over = state.over(before) | (locks - state.ids)
+        with self._ownership.unowned(over) as unowned:
+            with self._writing() as state:
+                # A person may have added something since the first look.
+                doomed = unowned & state.over(before)
+                jobs = state.delete(doomed)
+                left = state.ids
+            self._ownership.drop_rescued(doomed)
+            self._ownership.remove_locks(unowned - left)
+        return jobs
 
     def compact(self) -> None:
         """Writes the file anew, without what has been replaced. It happens by itself, too."""
@@ -303,6 +323,8 @@ class JSONStorage:
                 self._file.replace({"last": state.numbers()}, state.snapshot())
 
     def close(self) -> None:
+        if self._inherited:
+            return
         self._ownership.close()
         with self._lock:
             self._file.close()

@@ -20,6 +20,7 @@ from batchkit._errors import BatchBusyError, MissingExtraError, StorageError, Us
 from batchkit._jobs import Job, JobStatus
 from batchkit.storage import _postgres_rows as rows
 from batchkit.storage import _postgres_sql as sql
+from batchkit.storage._journal import missing
 from batchkit.storage._postgres_owner import Holder, note_held, note_released, this_process
 from batchkit.storage._postgres_reading import Reading
 from batchkit.storage._rescue import RescueFile
@@ -48,7 +49,8 @@ class PostgresStorage(Reading):
             saved in the last second. The death of the runner loses nothing.
         timeout: seconds to wait for a connection, and for another program's lock.
         max_connections: most connections at once, beside the one that renews the lease.
-        rescue: where handles go that cannot be saved; by default a file in ``$XDG_STATE_HOME``
+        rescue: where handles go that cannot be saved: a file for each batch, named as this path
+            with the batch's number before its ending. By default in ``$XDG_STATE_HOME``
             (``~/.local/state``), below ``batchkit``.
 
     Raises:
@@ -126,7 +128,8 @@ class PostgresStorage(Reading):
     def acquire(self, batch_id: int) -> int:
         self._keeper.start()
         # Within the block the file is locked; it stays when the block fails.
-        with self._rescue_file(batch_id).taken_over() as rescued:
+        with self._rescue_file(batch_id).taken_over() as handles:
+            rescued = missing(handles, self._handles)
             epoch, holder, name = self._take(batch_id, rescued, None)
             if not epoch and batch_id not in self._owned and holder.is_dead(batch_id):
                 epoch, holder, name = self._take(batch_id, rescued, holder.token)
@@ -276,7 +279,7 @@ class PostgresStorage(Reading):
 
     def prune(self, before: float) -> int:
         gone = 0
-        for (batch_id,) in self._db.read(sql.PRUNABLE, before):
+        for (batch_id,) in self._db.read(sql.PRUNABLE, before, before):
             values = {"batch": batch_id, "before": before}
             _, [(jobs,)] = self._commit((sql.LOCK, (batch_id,)), (sql.PRUNE, values))
             gone += jobs

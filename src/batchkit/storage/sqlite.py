@@ -26,7 +26,7 @@ from batchkit.storage import _sqlite_rows as rows
 from batchkit.storage import _sqlite_schema as schema
 from batchkit.storage import _sqlite_writes as writes
 from batchkit.storage._batch_errors import gone
-from batchkit.storage._journal import attempts_from, handle_from, handles_in
+from batchkit.storage._journal import attempts_from, handle_from, handles_in, missing
 from batchkit.storage._ownership import Ownership
 from batchkit.storage._sqlite_db import Database
 from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved
@@ -130,7 +130,8 @@ class SQLiteStorage:
                 self._writing(power_safe=True) as db,
             ):
                 db.execute("UPDATE batches SET epoch = epoch + 1 WHERE id = ?", (batch_id,))
-                writes.take_over(db, batch_id, handles)
+                fresh = missing(handles, lambda job_id: reads.handles_of_job(db, job_id))
+                writes.journal(db, [(batch_id, entry) for entry in fresh])
                 epoch: int = self._of_batch(batch_id, "epoch")[0]
         except BaseException:
             self._ownership.give_back(batch_id)
