@@ -75,8 +75,6 @@ class Session:
         try:
             client = bind_client(self._spec)
             batch = self._open(client)
-            if runner.artifacts is not None:
-                runner.artifacts.check(runner.storage.jobs(batch.id))
             engine = self._engine(client, batch, epoch)
             self._tell(BatchStarted, None)
         except BaseException:
@@ -93,6 +91,9 @@ class Session:
         runner = self._runner
         storage, batch = runner.storage, runner.batch
         self._same_client(client, batch)
+        if runner.artifacts is not None:
+            # First: options that cannot work must not stay with the batch.
+            runner.artifacts.check(storage.jobs(batch.id))
         if not self._lifted:
             lift(storage, batch)
         return storage.update_batch(

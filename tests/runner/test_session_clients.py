@@ -1,4 +1,4 @@
-"""Clients that are made for a run: each is closed, however the run ends."""
+"""Clients that are made for a run are closed, however it ends; what cannot work is not kept."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from batchkit import (
     BatchBusyError,
     BatchRunner,
     StorageFullError,
+    TemplateError,
 )
 from batchkit.storage import MemoryStorage
 from batchkit.testing import AsyncFakeClient, FakeClient, FakeProvider
@@ -167,3 +168,17 @@ def test_a_factory_that_fails_leaves_the_batch_free(make_runner: MakeRunner) -> 
         runner.run()
 
     assert runner.run().ok
+
+
+def test_options_that_cannot_work_are_not_written_down(tmp_path: Path) -> None:
+    db = tmp_path / "batch.db"
+    with BatchRunner(FakeClient(FakeProvider()), storage=db, output=tmp_path / "out") as runner:
+        runner.add("a")
+        runner.run(limit=0)
+    with (
+        BatchRunner.open(db, FakeClient(FakeProvider()), template="{meta[x]}.{ext}") as wrong,
+        pytest.raises(TemplateError, match="has no metadata 'x'"),
+    ):
+        wrong.run()
+    with BatchRunner.open(db) as runner:
+        assert runner.config.template == "{index:04d}-{slug}.{ext}"

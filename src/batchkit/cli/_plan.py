@@ -75,7 +75,7 @@ class Plan:
             found.storage, made, name=found.name, executor=self.executor, **self.config
         )
         if runner.artifacts is not None:
-            # Before the run writes the options down: a wrong template must not stick.
+            # Here too: a command that is refused has changed nothing.
             runner.artifacts.check(found.jobs())
         return runner
 
