@@ -37,7 +37,7 @@ PYTHONS = [version for version in nox.project.python_versions(PYPROJECT) if runs
 OLDEST = PYTHONS[0]
 
 #: The package with everything that its tests and its documentation import.
-WHOLE = ("-e", ".[demo,trio]")
+WHOLE = ("-e", ".[demo,trio,postgres]")
 
 nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "typing", "tests", "no_extras", "docs"]
@@ -91,6 +91,16 @@ CORE = ",".join(
         "_scheduler", "_verdicts",
     )
 )  # fmt: skip
+
+
+@nox.session(python=PYTHONS)
+def postgres(session: nox.Session) -> None:
+    """The tests of the PostgreSQL storage alone, the slow ones too, on every Python.
+
+    ``BATCHKIT_TEST_POSTGRES`` names the folder of another server's ``initdb`` and ``pg_ctl``.
+    """
+    session.install("-e", ".[cli,trio,postgres]", *dependencies("tests"))
+    session.run("pytest", "tests/storage", "-q", "-k", "postgres", *session.posargs)
 
 
 @nox.session(python=OLDEST)

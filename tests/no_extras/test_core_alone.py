@@ -11,7 +11,7 @@ import pytest
 
 import batchkit
 
-EXTRAS = {"faster_whisper": "whisper", "av": "storyboard", "trio": "trio"}
+EXTRAS = {"faster_whisper": "whisper", "av": "storyboard", "trio": "trio", "psycopg": "postgres"}
 
 
 def absent(module: str) -> bool:
@@ -30,6 +30,10 @@ def test_a_function_runs_with_the_core_alone(tmp_path: Path) -> None:
     ("module", "ask"),
     [
         ("faster_whisper", "from batchkit.clients.whisper import FasterWhisperClient as C; C()"),
+        (
+            "psycopg",
+            "from batchkit.storage import open_storage as o; o('postgresql://localhost/x')",
+        ),
         ("av", "from batchkit.clients.storyboard import StoryboardClient as C; C()"),
         (
             "trio",

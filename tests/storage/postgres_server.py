@@ -75,9 +75,12 @@ class Server:
         try:
             subprocess.run([programs / "initdb", "--version"], capture_output=True, **self._as)
         except PermissionError:
-            copy = self.folder / "programs"
-            shutil.copytree(programs.parent, copy)
-            return copy / "bin"
+            # A wheel keeps its libraries beside the package, and finds them from there.
+            package = programs.parents[1]
+            for part in (package, package.with_name(package.name + ".libs")):
+                if part.exists():
+                    shutil.copytree(part, self.folder / "copy" / part.name)
+            return self.folder / "copy" / programs.relative_to(package.parent)
         return programs
 
     def create(self) -> None:

@@ -163,17 +163,6 @@ def test_changes_of_others_are_told(make: Make) -> None:
     wait_for_change(other, before)
 
 
-def test_prune_spares_what_somebody_runs(make: Make) -> None:
-    mine, other = make(), make()
-    batch, epoch = begin(mine, "a")
-    [job] = mine.claim(batch, epoch, 1, NOW)
-    advance(mine, job, _S.FAILED, completed=NOW)
-    assert other.prune(NOW + 1) == 0
-    mine.release(batch)
-    assert other.prune(NOW + 1) == 1
-    assert list(mine.batches()) == []
-
-
 # -- addresses ---------------------------------------------------------------------------------
 
 

@@ -30,5 +30,5 @@ def test_agreement(make: Make) -> None:
             self.held = [held for held in self.held if held.name != name]
 
     run_state_machine_as_test(
-        Pair, settings=settings(max_examples=25, stateful_step_count=30, deadline=None)
+        Pair, settings=settings(max_examples=15, stateful_step_count=30, deadline=None)
     )

@@ -61,8 +61,7 @@ def test_a_viewer_misses_no_line(make: Make, server: Server, schema: str) -> Non
     batch, _ = begin(storage, "a")
     writers = [start(WRITER, server, schema, n) for n in range(PROCESSES)]
     go(writers)
-    seen: list[Entry] = []
-    since = 0
+    seen, since = list[Entry](), 0
     while any(writer.poll() is None for writer in writers) or storage.journal(batch, since):
         page = storage.journal(batch, since, 7)
         seen += page
@@ -107,7 +106,7 @@ def work(epoch):
     # From here on, nothing of an older epoch may be written; time for those who would.
     first = storage.append(batch, [Entry("began", 1.0, data={"epoch": epoch})])
     print(json.dumps(["began", 0, epoch, first, False]))
-    time.sleep(0.005)
+    time.sleep(0.01)
     for job in storage.in_flight(batch, epoch):
         if job.status is S.SUBMITTING:
             save([job], S.FAILED, completed=1.0)
@@ -128,10 +127,11 @@ while set(storage.counts(batch)) != {S.FAILED}:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_never_two_runners_of_one_job(make: Make, server: Server, schema: str) -> None:
     """Leases are taken away again and again; what counts is the order of commits."""
     storage = make()
-    batch, epoch = begin(storage, *(f"job {n}" for n in range(250)))
+    batch, epoch = begin(storage, *(f"job {n}" for n in range(400)))
     storage.release(batch)
     runners = [start(RUNNER, server, schema) for _ in range(PROCESSES)]
     answers: list[list[Any]] = []
@@ -144,11 +144,16 @@ def test_never_two_runners_of_one_job(make: Make, server: Server, schema: str) -
     listeners = [threading.Thread(target=listen, args=(runner,)) for runner in runners]
     for listener in listeners:
         listener.start()
+    # Each gets a little further, however slow this machine is.
     over = f"UPDATE {schema}.leases SET expires_at = clock_timestamp() - interval '1 second'"
+    lines = f"SELECT seq FROM {schema}.heads"
     with server.connect() as chaos:
+        last = 0
         while any(runner.poll() is None for runner in runners):
-            chaos.execute(over.encode())
-            threading.Event().wait(0.03)
+            if (written := chaos.execute(lines.encode()).fetchall()[0][0]) > last + 8:
+                chaos.execute(over.encode())
+                last = written
+            threading.Event().wait(0.002)
     for runner, listener in zip(runners, listeners, strict=True):
         listener.join()
         assert runner.wait() == 0
@@ -167,9 +172,11 @@ def test_never_two_runners_of_one_job(make: Make, server: Server, schema: str) -
     # Every job was begun once and ended once.
     assert Counter(each[1] for each in intents) == Counter(job.id for job in jobs)
     assert Counter(each[1] for each in ends) == Counter(job.id for job in jobs)
-    # In the order of commits.
-    epochs = [each[2] for each in sorted(done, key=lambda each: each[3])]
-    assert epochs == sorted(epochs), "a runner wrote after a later one had begun"
+    latest = 0
+    for kind, _, of_runner, _, _ in sorted(done, key=lambda each: each[3]):
+        # Lines of the journal are never fenced; the state of a job is.
+        assert of_runner >= latest or kind == "began", "a runner wrote after a later one had begun"
+        latest = max(latest, of_runner)
     assert {job.status for job in jobs} == {_S.FAILED}
     counts_hold(storage, batch, "many runners")
     # The journal holds what was fenced too.

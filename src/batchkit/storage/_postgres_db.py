@@ -16,6 +16,7 @@ from batchkit._config import Durability
 from batchkit._errors import StorageError, StorageUnavailableError, UsageError
 from batchkit.storage import _postgres_schema as schema
 from batchkit.storage import _postgres_sql as sql
+from batchkit.storage._fork import watch_forks
 from batchkit.storage._postgres_address import Address
 from batchkit.storage._postgres_errors import explained, is_lost, meaning
 
@@ -72,6 +73,8 @@ class Database:
         self._usual = _SYNCHRONOUS[durability]
         self._quoted = '"' + address.schema.replace('"', '""') + '"'
         self._rendered: dict[str, bytes] = {}
+        #: Whether this is the copy of a parent's, in its forked child.
+        self.inherited = False
         # By itself, because a pool does not tell why it cannot connect.
         with explained(self.location), self.connect() as connection:
             self.uid = self._prepare(connection)
@@ -88,6 +91,7 @@ class Database:
             name="batchkit",
             open=True,
         )
+        watch_forks(self)
 
     def _prepare(self, connection: Session) -> str:
         def run(text: str, *params: Any) -> Rows:
@@ -98,6 +102,7 @@ class Database:
 
     def connect(self) -> Session:
         """A connection of its own, outside the pool; whoever asks for it closes it."""
+        self.refuse_children()
         return Session.connect(self._address.conninfo, autocommit=True)
 
     def render(self, text: str) -> bytes:
@@ -143,6 +148,7 @@ class Database:
             self._pool.putconn(connection)
 
     def _take(self) -> Session:
+        self.refuse_children()
         try:
             return self._pool.getconn()
         except PoolTimeout as exc:
@@ -213,6 +219,27 @@ class Database:
     def close(self) -> None:
         """Closes the pool; may be called twice."""
         self._pool.close()
+
+    # -- forks -----------------------------------------------------------------------------
+
+    def refuse_children(self) -> None:
+        """Connections and threads do not survive a fork.
+
+        Raises:
+            StorageError: this is the copy of a parent's, in its forked child.
+        """
+        if self.inherited:
+            raise StorageError(
+                f"{self.location} was opened before this process was forked, and a connection does "
+                "not survive that: open it anew here"
+            )
+
+    def before_fork(self) -> None:
+        """Nothing to do: the parent goes on as if nothing had happened."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """The child leaves the connections alone: what it says there its parent would have said."""
+        self.inherited = child or self.inherited
 
 
 def _introduce(connection: Session) -> None:

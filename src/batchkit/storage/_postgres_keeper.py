@@ -71,6 +71,7 @@ class Keeper:
 
     def start(self) -> None:
         """Starts the thread once; from its return on, nothing that is written is missed."""
+        self._database.refuse_children()
         with self._lock:
             if self._thread is not None or self._closing:
                 return
@@ -83,7 +84,9 @@ class Keeper:
             self._thread.start()
 
     def hold(self, batch_id: int, epoch: int) -> None:
-        """Renews the lease of a batch from now on."""
+        """Renews the lease of a batch, which has just been taken."""
+        if not self._held:
+            self._renewed = time.monotonic()
         self._held[batch_id] = epoch
 
     def drop(self, batch_id: int) -> None:

@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchkit._codec import load_handle
 from batchkit._config import Batch, Control, Durability
 from batchkit._errors import BatchBusyError, MissingExtraError, StorageError, UsageError
 from batchkit._jobs import Job, JobStatus
 from batchkit.storage import _postgres_rows as rows
 from batchkit.storage import _postgres_sql as sql
-from batchkit.storage._journal import missing
+from batchkit.storage._batch_errors import gone
 from batchkit.storage._postgres_owner import Holder, note_held, note_released, this_process
 from batchkit.storage._postgres_reading import Reading
 from batchkit.storage._rescue import RescueFile
@@ -49,8 +50,7 @@ class PostgresStorage(Reading):
             saved in the last second. The death of the runner loses nothing.
         timeout: seconds to wait for a connection, and for another program's lock.
         max_connections: most connections at once, beside the one that renews the lease.
-        rescue: where handles go that cannot be saved: a file for each batch, named as this path
-            with the batch's number before its ending. By default in ``$XDG_STATE_HOME``
+        rescue: where handles go that cannot be saved; by default a file in ``$XDG_STATE_HOME``
             (``~/.local/state``), below ``batchkit``.
 
     Raises:
@@ -103,9 +103,11 @@ class PostgresStorage(Reading):
         given = {name: changes.pop(name, None) for name in _COLUMNS}
         assert not changes, f"a batch has no {sorted(changes)}"
         values = {n: rows.plain(v) if isinstance(v, str) else v for n, v in given.items()}
-        [found], _ = self._commit((sql.UPDATE_BATCH, {"batch": batch_id, **values}), self._note)
+        found, _ = self._commit((sql.UPDATE_BATCH, {"batch": batch_id, **values}), self._note)
+        if not found:
+            raise gone(batch_id)
         self._noted += 1
-        return rows.batch_from(found)
+        return rows.batch_from(found[0])
 
     def set_control(
         self,
@@ -129,7 +131,8 @@ class PostgresStorage(Reading):
         self._keeper.start()
         # Within the block the file is locked; it stays when the block fails.
         with self._rescue_file(batch_id).taken_over() as handles:
-            rescued = missing(handles, self._handles)
+            # A process that died here had written them already.
+            rescued = [each for each in handles if not self._is_known(each)]
             epoch, holder, name = self._take(batch_id, rescued, None)
             if not epoch and batch_id not in self._owned and holder.is_dead(batch_id):
                 epoch, holder, name = self._take(batch_id, rescued, holder.token)
@@ -139,6 +142,11 @@ class PostgresStorage(Reading):
         note_held(self._me.token, batch_id)
         self._keeper.hold(batch_id, epoch)
         return epoch
+
+    def _is_known(self, line: Entry) -> bool:
+        assert line.data is not None
+        known = self.evidence(line.job_id, line.attempt)
+        return known is not None and known == load_handle(line.data["handle"])
 
     def _rescue_file(self, batch_id: int) -> RescueFile:
         path = self._rescue_path
@@ -160,14 +168,14 @@ class PostgresStorage(Reading):
             power_safe=True,
         )
         if not found:
-            raise StorageError(f"{self.location} has no batch {batch_id} any more: it was pruned")
+            raise gone(batch_id)
         name, *holder = found[0]
         return taken[0][0] if taken else 0, Holder(*holder), rows.original(name)
 
     def release(self, batch_id: int) -> None:
-        self._keeper.drop(batch_id)
-        if batch_id not in self._owned:
+        if batch_id not in self._owned or self._db.inherited:
             return
+        self._keeper.drop(batch_id)
         self._owned.discard(batch_id)
         note_released(self._me.token, batch_id)
         try:
@@ -181,7 +189,9 @@ class PostgresStorage(Reading):
     def add(self, batch_id: int, items: Sequence[NewJob], now: float) -> Sequence[tuple[int, bool]]:
         keys, new = rows.new_rows(items)
         values = {"rows": rows.table(new), "batch": batch_id, "now": now}
-        _, found, _ = self._commit((sql.LOCK, (batch_id,)), (sql.ADD, values), self._note)
+        head, found, _ = self._commit((sql.LOCK, (batch_id,)), (sql.ADD, values), self._note)
+        if not head:
+            raise gone(batch_id)
         jobs = {key: (job_id, fresh) for key, job_id, fresh in found}
         self._noted += any(fresh for _, fresh in jobs.values())
         added = []
@@ -208,7 +218,7 @@ class PostgresStorage(Reading):
             return
         found = self._db.read(sql.HOLDER, batch_id)
         if not found:
-            raise StorageError(f"{self.location} has no batch {batch_id} any more: it was pruned")
+            raise gone(batch_id)
         name, _, host, _, pid, _ = found[0]
         who = f"process {pid} on {host}" if pid else "another runner, which has left again"
         raise BatchBusyError(
@@ -269,7 +279,10 @@ class PostgresStorage(Reading):
             self._note,
             power_safe=safe,
         )
-        return head[0][0] if head else 0
+        if not head:
+            raise gone(batch_id)
+        first: int = head[0][0]
+        return first
 
     # -- upkeep ----------------------------------------------------------------------------
 
@@ -278,14 +291,19 @@ class PostgresStorage(Reading):
         return self._noted, self._keeper.heard
 
     def prune(self, before: float) -> int:
-        gone = 0
+        jobs = 0
         for (batch_id,) in self._db.read(sql.PRUNABLE, before, before):
             values = {"batch": batch_id, "before": before}
-            _, [(jobs,)] = self._commit((sql.LOCK, (batch_id,)), (sql.PRUNE, values))
-            gone += jobs
-        return gone
+            _, [(batches, of_batch)], _ = self._commit(
+                (sql.LOCK, (batch_id,)), (sql.PRUNE, values), self._note
+            )
+            self._noted += batches
+            jobs += of_batch
+        return jobs
 
     def close(self) -> None:
+        if self._db.inherited:
+            return
         for batch_id in list(self._owned):
             self.release(batch_id)
         self._keeper.close()
