@@ -141,3 +141,10 @@ def simulation(session: nox.Session) -> None:
     """Plays many more seeds: ``nox -s simulation -- --minutes 10``; not part of the default run."""
     session.install("-e", ".")
     session.run("python", "-m", "tests.simulation.run", *(session.posargs or ["--seeds", "5000"]))
+
+
+@nox.session(python=OLDEST)
+def crash(session: nox.Session) -> None:
+    """Processes that die at every point, and again at every point of the recovery."""
+    session.install("-e", ".[trio]", *dependencies("tests"))
+    session.run("pytest", "tests/crash", *session.posargs, env={"BATCHKIT_EVERY_DEATH": "1"})
