@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from batchkit.storage._encryption_keys import generate_key, is_key_set
-from batchkit.storage._encryption_mark import refuse_without_key
-from batchkit.storage._open import is_in_memory, open_plain
+from batchkit.storage import _encryption_keys as _keys
+from batchkit.storage import _encryption_mark as _mark
+from batchkit.storage import _open
+from batchkit.storage._encryption_keys import generate_key
 from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved, Storage
 from batchkit.storage.encrypted import EncryptedStorage
 from batchkit.storage.json_file import JSONStorage
@@ -49,13 +50,13 @@ def open_storage(spec: str | Path | Storage) -> Storage:
     if isinstance(spec, EncryptedStorage):
         return spec
     if not isinstance(spec, (str, Path)):
-        refuse_without_key(spec)
+        _mark.refuse_without_key(spec)
         return spec
-    if is_key_set() and not is_in_memory(spec):
+    if _keys.is_key_set() and not _open.is_in_memory(spec):
         return EncryptedStorage(spec)
-    opened = open_plain(spec)
+    opened = _open.open_plain(spec)
     try:
-        refuse_without_key(opened)
+        _mark.refuse_without_key(opened)
     except BaseException:
         opened.close()
         raise

@@ -32,6 +32,9 @@ NAME = "batchkit.encryption"
 #: Raised with every change of the format; newer ones are refused.
 VERSION = 1
 
+#: When the batch is said to have been made: a batch without jobs is pruned when it is old enough,
+#: and without this one nothing could be read any more. The end of the year 9999.
+FOR_EVER = 253_402_300_799.0
 #: Seconds to wait for a process that makes the record, or rotates keys, in this moment.
 _PATIENCE = 10.0
 _PAUSE = 0.02
@@ -183,7 +186,7 @@ def _refuse_plain(storage: Storage) -> None:
 
 
 def _create(storage: Storage, key: Key) -> Record:
-    batch_id = storage.open_batch(NAME, time.time()).id
+    batch_id = storage.open_batch(NAME, FOR_EVER).id
     with Alone(storage, batch_id):
         # Another process may have been faster.
         record = record_of(storage.find_batch(NAME))
@@ -229,7 +232,7 @@ def rotate(storage: Storage, keys: Sequence[Key]) -> tuple[DataKey, ...]:
         StorageKeyError: none of *keys* opens the storage.
         BatchBusyError: another process rotates at this moment.
     """
-    batch = storage.open_batch(NAME, time.time())
+    batch = storage.open_batch(NAME, FOR_EVER)
     with Alone(storage, batch.id):
         record = record_of(storage.find_batch(NAME))
         assert record is not None

@@ -286,7 +286,10 @@ class Storage(Protocol):
         ...
 
     def prune(self, before: float) -> int:
-        """Deletes batches whose every job ended before that time; returns how many jobs went."""
+        """Deletes batches whose every job ended before that time; returns how many jobs went.
+
+        A batch that never had a job goes when it was made before that time.
+        """
         ...
 
     def close(self) -> None:

@@ -190,16 +190,17 @@ def _no_such_job(storage: Storage) -> None:
 
 
 def _prune(storage: Storage) -> None:
-    """prune: only batches with jobs that all ended before that time; nothing of them stays"""
+    """prune: batches whose every job ended before that time; nothing of them stays"""
     old, late = ended(storage, "old", NOW + 10), ended(storage, "late", NOW + 30)
     storage.append(old, [Entry(BatchPaused.kind, NOW)])
     mixed = ended(storage, "mixed", NOW + 10)
     storage.add(mixed, [new_job("still waits")], NOW)
     newest = ended(storage, "newest", NOW + 10)
-    empty = storage.open_batch("empty", NOW).id
+    storage.open_batch("empty", NOW)
+    later = storage.open_batch("empty, and later", NOW + 30).id
     gone = [job.id for batch in (old, newest) for job in storage.jobs(batch)]
     equal(storage.prune(NOW + 20), 4, "jobs that went")
-    equal([batch.id for batch in storage.batches()], [late, mixed, empty], "batches that stay")
+    equal([batch.id for batch in storage.batches()], [late, mixed, later], "batches that stay")
     require(all(storage.get(job) is None for job in gone), "a job of a pruned batch is there")
     for name in ("old", "newest", "another"):
         again = storage.open_batch(name, NOW).id
