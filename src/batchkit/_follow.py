@@ -23,11 +23,19 @@ GONE_AFTER_POLLS = 3
 GONE_AFTER_SECONDS = 120.0
 
 _S = JobStatus
+#: Of a job that was resolved with a handle, or began under another client.
+_NOBODY_ASKS = JobError(
+    kind=ErrorKind.CLIENT,
+    message="this client has no poll method, so it cannot ask the provider for the job",
+    remedy="run the batch with a client that can poll, and reattach the job: its handle is kept",
+)
 
 
 async def follow(io: IO, job: Job) -> Job:
     """Polls until the provider names an end; a failed query only moves the next one."""
     assert job.handle is not None
+    if io.client.poll is None:
+        return await end(io, job, _S.FAILED, JobFailed, _NOBODY_ASKS)
     handle, gone = job.handle, _Gone()
     polls = 0
     cancel_sent = False

@@ -84,8 +84,14 @@ def make_folder(folder: Path, root: Path) -> None:
         )
     if folder.is_dir():
         return
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    except ClientError as exc:
+        if folder != root:
+            raise
+        # It is not one name that is wrong: no result can be delivered any more.
+        raise StorageFullError(f"{exc}: remove what is there, then run again") from exc
     chain = (folder, *folder.parents)
     for made in chain[: chain.index(root) + 1]:
         sync_folder(made.parent)

@@ -54,8 +54,7 @@ HERE: tuple[Here, ...] = (
         "segurança: indique com --storage um arquivo em disco local",
     ),
     Here(
-        "another runner (process unknown) works on batch {0}: wait for it, stop it, or give "
-        "this one another name",
+        "another runner works on batch {0}: wait for it, stop it, or give this one another name",
         "another process runs batch {0}: wait for it, end it with batchkit stop, or give this "
         "work another --output or --name",
         "outro processo está executando o lote {0}: espere, encerre-o com batchkit stop, ou dê "

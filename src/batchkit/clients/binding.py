@@ -8,7 +8,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from anyio.from_thread import start_blocking_portal
 
@@ -20,6 +20,13 @@ from batchkit._results import Output, Transcript
 from batchkit.clients.base import Accepted, BoundClient, Capabilities, Finished, Method
 
 log = logging.getLogger("batchkit.clients")
+
+
+@runtime_checkable
+class _MadeForRuns(Protocol):
+    """What makes a client for each run, as HTTP clients do."""
+
+    def for_run(self) -> object: ...
 
 
 def bind_client(client: object) -> BoundClient:
@@ -35,7 +42,7 @@ def bind_client(client: object) -> BoundClient:
     """
     if isinstance(client, str):
         return bind_client(_import(client))
-    if hasattr(client, "for_run") and not isinstance(client, type):
+    if isinstance(client, _MadeForRuns) and not isinstance(client, type):
         return _bind_made(client.for_run)
     if isinstance(client, type) or _is_factory(client):
         return _bind_made(client)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 from batchkit._errors import BatchBusyError, StorageError
 
 
 def busy(name: str, owner: str) -> BatchBusyError:
     """The error of a second runner."""
+    who = "another runner of this program" if owner == str(os.getpid()) else "another runner"
+    where = "" if owner in ("unknown", str(os.getpid())) else f" (process {owner})"
     return BatchBusyError(
-        f"another runner (process {owner}) works on batch {name!r}: wait for it, stop it, or give "
-        "this one another name"
+        f"{who}{where} works on batch {name!r}: wait for it, stop it, or give this one another name"
     )
 
 
