@@ -13,6 +13,7 @@ import pytest
 from batchkit import Batch, Handle, Job, JobStatus
 from batchkit._config import Durability
 from batchkit.storage import Change, Entry, MemoryStorage, Saved, SQLiteStorage, Storage
+from batchkit.storage._memory_shelf import Shelf
 from batchkit.testing import check_storage
 
 
@@ -153,6 +154,56 @@ class EagerPrune(MemoryStorage):
         return super().prune(float("inf"))
 
 
+class RuthlessPrune(MemoryStorage):
+    """Deletes what somebody runs."""
+
+    def prune(self, before: float) -> int:
+        for batch in self.batches():
+            self.release(batch.id)
+        return super().prune(before)
+
+
+class Hoarder(MemoryStorage):
+    """Keeps empty batches for ever."""
+
+    def _clear(self, shelf: Shelf) -> int:
+        return super()._clear(shelf) if shelf.jobs else 0
+
+
+class Quiet(MemoryStorage):
+    """Does not tell the runner that a job went."""
+
+    def remove(self, job_id: int) -> bool:
+        noted = self._noted
+        done = super().remove(job_id)
+        self._noted = noted
+        return done
+
+
+class NoRescue(MemoryStorage):
+    def rescue(self, changes: Sequence[Change]) -> None:
+        pass
+
+
+class Timeless(MemoryStorage):
+    """Rescued handles lose the time at which the provider gave them."""
+
+    def rescue(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            change.entries = [entry._replace(at=0.0) for entry in change.entries]
+        super().rescue(changes)
+
+
+class Punctual(MemoryStorage):
+    """Forgets who must wait again when the clock is set back."""
+
+    def next_due(self, batch_id: int, now: float) -> float | None:
+        queue, self._shelves[batch_id].queue = self._shelves[batch_id].queue, []
+        due = super().next_due(batch_id, now)
+        self._shelves[batch_id].queue = queue
+        return due
+
+
 class Careless(MemoryStorage):
     """Deletes what was submitted already."""
 
@@ -231,6 +282,12 @@ MUTANTS: tuple[tuple[type[MemoryStorage], str], ...] = (
     (NoEvidence, "attempts: every submission"),
     (EndlessJournal, "append, journal"),
     (EagerPrune, "prune"),
+    (RuthlessPrune, "prune: spares"),
+    (Hoarder, "prune: spares"),
+    (Quiet, "shared, location, changed"),
+    (NoRescue, "rescue"),
+    (Timeless, "rescue"),
+    (Punctual, "claim, next_due"),
     (Careless, "remove"),
     (Free, "cost"),
     (Closable, "close"),

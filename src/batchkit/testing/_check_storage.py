@@ -7,17 +7,13 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from batchkit._config import Control
-from batchkit._errors import BatchBusyError, JobNotFoundError
+from batchkit._errors import BatchBusyError
 from batchkit._events import (
     BatchPaused,
-    JobCompleted,
-    JobProgress,
-    JobReleased,
-    JobRetrying,
     JobSubmitted,
     JobSubmitting,
 )
-from batchkit._jobs import Handle, Job, JobStatus, submit_key
+from batchkit._jobs import Handle, Job, JobStatus
 from batchkit._results import JobResult
 from batchkit.storage.base import Change, Entry, Storage
 from batchkit.testing._check_storage_base import (
@@ -35,6 +31,7 @@ from batchkit.testing._check_storage_base import (
     require,
 )
 from batchkit.testing._check_storage_jobs import JOB_CLAUSES
+from batchkit.testing._check_storage_journal import JOURNAL_CLAUSES
 from batchkit.testing._check_storage_saves import SAVE_CLAUSES
 
 Reopen = Callable[[Storage], Storage]
@@ -52,7 +49,7 @@ def check_storage(factory: Callable[[], Storage], reopen: Reopen | None = None) 
     Raises:
         AssertionError: the clauses that do not hold, one a line.
     """
-    clauses: list[Clause] = [*CLAUSES, *JOB_CLAUSES, *SAVE_CLAUSES]
+    clauses: list[Clause] = [*CLAUSES, *JOB_CLAUSES, *SAVE_CLAUSES, *JOURNAL_CLAUSES]
     if reopen is not None:
         clauses.append(_reopened(reopen))
     broken = [fault for clause in clauses if (fault := _fault(clause, factory()))]
@@ -124,68 +121,6 @@ def _is_busy(storage: Storage, batch: int) -> bool:
     return False
 
 
-# -- journal -----------------------------------------------------------------------------------
-
-
-def _journal(storage: Storage) -> None:
-    """append, journal: lines come back in order, numbered, of one batch, since and up to a limit"""
-    batch, other = storage.open_batch("a", NOW).id, storage.open_batch("b", NOW).id
-    lines = [Entry(JobProgress.kind, NOW + n, n, 2, {"é": [n, None]}) for n in range(5)]
-    first = storage.append(batch, lines[:3])
-    storage.append(other, [Entry(BatchPaused.kind, NOW)])
-    storage.append(batch, lines[3:])
-    found = storage.journal(batch)
-    equal([entry._replace(seq=0) for entry in found], lines, "lines")
-    seqs = [entry.seq for entry in found]
-    require(seqs[0] == first and seqs == sorted(set(seqs)), f"first {first}, numbers {seqs}")
-    equal(list(storage.journal(batch, seqs[1])), list(found[2:]), "since")
-    equal(list(storage.journal(batch, seqs[1], 2)), list(found[2:4]), "limit")
-    equal(list(storage.journal(batch, seqs[-1])), [], "since the last")
-    equal([entry.data for entry in storage.journal(other)], [None], "the other batch")
-
-
-def _first_seq(storage: Storage) -> None:
-    """save: tells the number of its first journal line, in the order of its changes"""
-    batch, epoch = begin(storage, "a", "b")
-    storage.append(batch, [Entry(BatchPaused.kind, NOW)])
-    jobs = storage.claim(batch, epoch, 2, NOW)
-    kinds = (JobSubmitting.kind, JobProgress.kind)
-    lines = [[Entry(kind, NOW, job.id, 1) for kind in kinds] for job in jobs]
-    changes = [Change(j.to(_S.SUBMITTING), j, e) for j, e in zip(jobs, lines, strict=True)]
-    first = storage.save(changes).first_seq
-    wanted = [entry._replace(seq=first + n) for n, entry in enumerate([*lines[0], *lines[1]])]
-    equal(list(storage.journal(batch, first - 1)), wanted, "lines")
-
-
-def _attempts(storage: Storage) -> None:
-    """attempts: every submission with its key, handle and end; evidence: by attempt"""
-    batch, epoch = begin(storage, "a", "b")
-    job, other = storage.claim(batch, epoch, 2, NOW)
-    handle = {"handle": {"id": "h1"}}
-    told = [(JobSubmitting, 1, None), (JobSubmitted, 1, handle), (JobRetrying, 1, None)]
-    told += [(JobReleased, 1, None), (JobSubmitting, 2, None)]
-    lines = [Entry(c.kind, NOW + n, job.id, a, data) for n, (c, a, data) in enumerate(told)]
-    storage.append(batch, [*lines, Entry(JobCompleted.kind, NOW, other.id, 1)])
-    uid = storage.open_batch("conformance", NOW).uid
-    first, second = storage.attempts(job.id)
-    equal((first.number, first.started, first.handle), (1, NOW, Handle(id="h1")), "first")
-    equal(first.submit_key, submit_key(uid, job.index, 1), "key")
-    equal((second.number, second.handle, second.outcome), (2, None, None), "second")
-    equal(list(storage.attempts(other.id)), [], "attempts of a job without one")
-    equal(storage.evidence(job.id, 1), Handle(id="h1"), "evidence")
-    equal(storage.evidence(job.id, 2), None, "evidence of an attempt without an answer")
-    equal(storage.evidence(other.id, 1), None, "evidence of another job")
-
-
-def _no_such_job(storage: Storage) -> None:
-    """attempts: JobNotFoundError for a job that is not there"""
-    try:
-        storage.attempts(10**9)
-    except JobNotFoundError:
-        return
-    raise AssertionError("nothing was raised")
-
-
 # -- upkeep ------------------------------------------------------------------------------------
 
 
@@ -210,6 +145,18 @@ def _prune(storage: Storage) -> None:
     equal(len({batch.id for batch in storage.batches()}), 6, "different ids after a prune")
 
 
+def _prune_spares(storage: Storage) -> None:
+    """prune: spares a batch that somebody runs; takes empty batches that are older"""
+    run, empty = ended(storage, "run", NOW), storage.open_batch("empty", NOW).id
+    young = storage.open_batch("young", NOW + 10).id
+    storage.acquire(run)
+    equal(storage.prune(NOW + 5), 0, "jobs that went")
+    equal([batch.id for batch in storage.batches()], [run, young], "batches that stay")
+    require(storage.open_batch("empty", NOW).id != empty, "a number is given twice")
+    storage.release(run)
+    equal(storage.prune(NOW + 5), 2, "jobs that went after it was released")
+
+
 def _facts(storage: Storage) -> None:
     """shared, location, changed: a truth value, a text, a token that persons change, not runners"""
     require(storage.shared in (True, False), "shared is not a bool")
@@ -220,8 +167,24 @@ def _facts(storage: Storage) -> None:
     storage.save([Change(job.to(_S.SUBMITTING, attempt=1), job)])
     storage.claim(batch, epoch, 1, NOW)
     equal(storage.changed(), before, "token after a runner's own writes")
-    storage.request_cancel(job.id, NOW)
-    require(storage.changed() != before, "the token does not tell of a person's wish")
+    acts: dict[str, Callable[[], object]] = {
+        "request_cancel": lambda: storage.request_cancel(job.id, NOW),
+        "add": lambda: storage.add(batch, [new_job("b")], NOW),
+        "steer": lambda: storage.steer(_of(storage, "b").evolve(priority=1), _S.PENDING, None),
+        "remove": lambda: storage.remove(_of(storage, "b").id),
+        "set_control": lambda: storage.set_control(batch, Control.PAUSED, "", None),
+        "update_batch": lambda: storage.update_batch(batch, max_concurrent=2),
+    }
+    for name, act in acts.items():
+        before = storage.changed()
+        act()
+        require(storage.changed() != before, f"the token does not tell of {name}")
+
+
+def _of(storage: Storage, identity: str) -> Job:
+    found = storage.find(storage.open_batch("conformance", NOW).id, identity)
+    assert found is not None
+    return found
 
 
 def _close_twice(storage: Storage) -> None:
@@ -322,11 +285,8 @@ CLAUSES: tuple[Clause, ...] = (
     _open_batch,
     _update_batch,
     _acquire,
-    _journal,
-    _first_seq,
-    _attempts,
-    _no_such_job,
     _prune,
+    _prune_spares,
     _facts,
     _close_twice,
     _threads,

@@ -158,6 +158,7 @@ def _claim_waits(storage: Storage) -> None:
     equal(storage.next_due(batch, NOW + 8), NOW + 9, "next that must still wait")
     equal(claimed(storage, batch, epoch, NOW + 4.9), [], "too early")
     equal([job.identity for job in storage.claim(batch, epoch, 1, NOW + 8)], ["a"], "due")
+    equal(storage.next_due(batch, NOW + 6), NOW + 7, "next due after the clock was set back")
     equal(claimed(storage, batch, epoch, NOW + 6), [], "after the clock was set back")
     equal(claimed(storage, batch, epoch, NOW + 9), ["b", "c"], "due at that very second")
     equal(storage.next_due(batch, NOW + 9), None, "nothing waits any more")
