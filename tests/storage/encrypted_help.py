@@ -103,11 +103,12 @@ def plant(storage: Storage) -> int:
     return batch
 
 
-def rescued(job: Job) -> Change:
+def rescued(job: Job, handle: Handle | None = None) -> Change:
     """A submission that was accepted, and whose save failed."""
+    handle = planted_handle("rescued") if handle is None else handle
     sent = job.evolve(status=_S.SUBMITTING, attempt=1)
-    after = sent.to(_S.PROCESSING, handle=planted_handle("rescued"))
-    return Change(after, sent, told=[JobSubmitted])
+    line = Entry(JobSubmitted.kind, NOW, job.id, 1, _evidence(handle))
+    return Change(sent.to(_S.PROCESSING, handle=handle), sent, [line], told=[JobSubmitted])
 
 
 def _evidence(handle: Handle) -> dict[str, object]:
