@@ -110,7 +110,22 @@ class Simulation:
         storage: Any = SimStorage(world, inner)
         world.begin()
         world.note(f"-- run {world.tally['runs']} {config}")
-        runner = BatchRunner(
+        # Looks at a storage are not part of a run; they may fail as they like.
+        with world.calm():
+            runner = self._runner(storage, config)
+        world.runner, world.running = runner, True
+        self.judge.begins()
+        try:
+            self._run(runner)
+        finally:
+            world.running = False
+            if self._kept is None:
+                inner.close()
+                world.runner = None
+
+    def _runner(self, storage: Any, config: dict[str, Any]) -> BatchRunner:
+        world = self.world
+        return BatchRunner(
             SimClient(world),
             storage=storage,
             executor="sequential" if world.plan.executor == "sequential" else SimExecutor(world),
@@ -120,21 +135,12 @@ class Simulation:
             hook=world.hook,
             **config,
         )
-        world.runner, world.running = runner, True
-        self.judge.begins()
-        runner.add_many(world.plan.prompts)
-        try:
-            self._run(runner)
-        finally:
-            world.running = False
-            if self._kept is None:
-                inner.close()
-                world.runner = None
 
     def _run(self, runner: BatchRunner) -> None:
         world = self.world
         limit = world.rng.choice((None, None, None, 2))
         try:
+            runner.add_many(world.plan.prompts)
             summary = runner.run(limit=None if not world.faulty else limit)
         except Crash:
             world.tally["crashes"] += 1

@@ -54,13 +54,11 @@ class Person:
         self.world.note(f"person: {name}")
         self.world.tally["acts"] += 1
         # Where both share a connection, faults are of the run alone.
-        faulty, self.world.faulty = self.world.faulty, False
-        try:
-            do()
-        except JobNotFoundError:
-            self.world.note("person: it was removed")
-        finally:
-            self.world.faulty = faulty
+        with self.world.calm():
+            try:
+                do()
+            except JobNotFoundError:
+                self.world.note("person: it was removed")
 
     def _acts(self) -> list[tuple[str, Callable[[], object]]]:
         view, rng = self.view, self.world.rng

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import attrs
 
 from batchkit import Capabilities, PollPolicy
-from batchkit.testing import SCRIPTS
 
 Mode = Literal["safety", "liveness"]
 Work = Literal["polled", "sync", "free"]
@@ -37,6 +36,23 @@ RATES = {
     "write": 0.05,
     "slow": 0.08,
 }
+
+#: What the provider does with a submission or a job; see the scripts of the fake provider.
+WORDS = (
+    "ok",
+    "slow",
+    "reject",
+    "busy",
+    "limit",
+    "drop_before",
+    "drop_after",
+    "fail",
+    "flaky",
+    "blips",
+    "unknown",
+    "expire",
+    "lost",
+)
 
 #: Storages that a seed may draw; a name with ``{folder}`` in it is a file.
 STORAGES = ("memory", "memory", "memory", ":memory:", "{folder}/batch.db")
@@ -107,7 +123,7 @@ def _rates(rng: random.Random) -> dict[str, float]:
 
 
 def _prompt(rng: random.Random, number: int) -> str:
-    words = rng.choices(SCRIPTS, (6, *[1] * (len(SCRIPTS) - 1)), k=rng.randint(0, 3))
+    words = rng.choices(WORDS, (6, *[1] * (len(WORDS) - 1)), k=rng.randint(0, 3))
     return f"item-{number} [{' '.join(words)}]" if words else f"item-{number}"
 
 

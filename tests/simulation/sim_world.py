@@ -6,7 +6,8 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,8 @@ class World:
         self.plan = draw_plan(self.rng, mode, storage)
         self.clock = SimClock(self)
         keeps = self.plan.keeps_keys
-        self.provider = FakeProvider(polls=self.rng.randint(1, 4), keeps_keys=keeps)
+        polls = self.rng.randint(1, 4)
+        self.provider = FakeProvider(polls=polls, keeps_keys=keeps, clock=self.clock)
         self.faulty = True
         self.steps: list[str] = []
         self.tally: Counter[str] = Counter()
@@ -128,6 +130,15 @@ class World:
         if happens:
             self.tally[kind] += 1
         return happens
+
+    @contextmanager
+    def calm(self) -> Iterator[None]:
+        """Inside, nothing goes wrong."""
+        faulty, self.faulty = self.faulty, False
+        try:
+            yield
+        finally:
+            self.faulty = faulty
 
     def note(self, what: str) -> None:
         self.steps.append(f"{self.clock.ticks:10.2f} {what}")
