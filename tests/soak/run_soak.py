@@ -58,7 +58,7 @@ class Plan:
     seed: int = 1
     rate: float = 0.2
     keys: str = "none"
-    life: float = 2.5
+    life: float = 2.0
     duration: str = "lognormal:1.5,0.8"
     concurrent: int = 40
     leave_out: str = ""
