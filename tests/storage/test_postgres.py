@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
 import threading
@@ -234,6 +235,15 @@ def test_the_command_line_takes_an_address(server: Server, schema: str) -> None:
     assert done.returncode == 0, done.stderr
     assert "--storage 'postgresql://postgres@/postgres?host=" in done.stdout
     assert f"schema={schema}" in done.stdout
+
+
+def test_the_how_to_runs(server: Server, schema: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "postgres.md").read_text("utf-8")
+    blocks = re.findall(r"^```\{code-block\} python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    address = "postgresql://batch@db.example/videos"
+    assert blocks
+    for block in blocks:
+        exec(block.replace(address, server.dsn(schema=schema)), {"__name__": "__main__"})
 
 
 # -- tables ------------------------------------------------------------------------------------
