@@ -13,7 +13,7 @@ from postgres_server import Make, Server
 from batchkit import Handle, Job, JobStatus, StorageError
 from batchkit._events import JobSubmitted
 from batchkit.storage import Change, Entry
-from batchkit.testing._check_storage_base import NOW, advance, begin, ended, new_job
+from batchkit.testing._check_storage_base import NOW, advance, begin, new_job
 
 pytest_plugins = ["postgres_fixtures"]
 _S = JobStatus
@@ -79,10 +79,18 @@ def test_prune_spares_what_somebody_runs(make: Make) -> None:
     assert list(mine.batches()) == []
 
 
+def test_empty_batches_go_when_they_are_old(make: Make) -> None:
+    storage = make()
+    storage.open_batch("old", NOW)
+    storage.open_batch("young", NOW + 9)
+    assert storage.prune(NOW + 1) == 0
+    assert [batch.name for batch in storage.batches()] == ["young"]
+
+
 def test_a_batch_that_was_pruned_meanwhile(make: Make) -> None:
     storage = make()
-    batch = ended(storage, "b", NOW)
-    assert storage.prune(NOW + 1) == 2
+    batch = storage.open_batch("b", NOW).id
+    storage.prune(NOW + 1)
     for use in (
         lambda: storage.acquire(batch),
         lambda: storage.add(batch, [new_job("a")], NOW),

@@ -284,18 +284,24 @@ REQUEST_CANCEL = "UPDATE {s}.jobs SET cancel_requested_at = %s WHERE id = %s RET
 
 PRUNABLE = """
 SELECT batch FROM {s}.jobs GROUP BY batch HAVING max(coalesce(completed, 'infinity')) < %s
-    AND bool_and(status IN ('completed', 'failed', 'expired', 'canceled')) ORDER BY batch
+    AND bool_and(status IN ('completed', 'failed', 'expired', 'canceled'))
+UNION ALL
+SELECT id FROM {s}.batches AS b WHERE created < %s
+    AND NOT EXISTS (SELECT 1 FROM {s}.jobs AS j WHERE j.batch = b.id)
+ORDER BY batch
 """
 #: Asked again under the lock: somebody may have added a job, or begun to run the batch.
 PRUNE = """
 WITH ended AS (
-    SELECT batch FROM {s}.heads AS h WHERE batch = %(batch)s AND NOT EXISTS (
+    SELECT h.batch FROM {s}.heads AS h JOIN {s}.batches AS b ON b.id = h.batch
+    WHERE h.batch = %(batch)s AND NOT EXISTS (
         SELECT 1 FROM {s}.leases AS l WHERE l.batch = h.batch AND l.expires_at > clock_timestamp()
     ) AND NOT EXISTS (
         SELECT 1 FROM {s}.jobs AS j WHERE j.batch = h.batch
             AND (j.status NOT IN ('completed', 'failed', 'expired', 'canceled')
             OR coalesce(j.completed, 'infinity') >= %(before)s)
-    ) AND EXISTS (SELECT 1 FROM {s}.jobs AS j WHERE j.batch = h.batch)
+    ) AND (b.created < %(before)s
+        OR EXISTS (SELECT 1 FROM {s}.jobs AS j WHERE j.batch = h.batch))
 ), jobs AS (
     DELETE FROM {s}.jobs AS j USING ended WHERE j.batch = ended.batch RETURNING j.id
 ), results AS (DELETE FROM {s}.results AS r USING jobs WHERE r.job = jobs.id),

@@ -292,7 +292,7 @@ class PostgresStorage(Reading):
 
     def prune(self, before: float) -> int:
         jobs = 0
-        for (batch_id,) in self._db.read(sql.PRUNABLE, before):
+        for (batch_id,) in self._db.read(sql.PRUNABLE, before, before):
             values = {"batch": batch_id, "before": before}
             _, [(batches, of_batch)], _ = self._commit(
                 (sql.LOCK, (batch_id,)), (sql.PRUNE, values), self._note
