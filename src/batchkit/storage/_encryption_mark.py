@@ -32,9 +32,8 @@ NAME = "batchkit.encryption"
 #: Raised with every change of the format; newer ones are refused.
 VERSION = 1
 
-#: When the batch is said to have been made: a batch without jobs is pruned when it is old enough,
-#: and without this one nothing could be read any more. The end of the year 9999.
-FOR_EVER = 253_402_300_799.0
+#: When it was made: in the year 9999. Batches without jobs are pruned by their age.
+_CREATED = 253_402_300_799.0
 #: Seconds to wait for a process that makes the record, or rotates keys, in this moment.
 _PATIENCE = 10.0
 _PAUSE = 0.02
@@ -171,10 +170,14 @@ def read_again(storage: Storage, keys: Sequence[Key]) -> tuple[DataKey, ...]:
     Raises:
         StorageKeyError: another process has changed the key.
     """
+    return unlock(_record(storage), keys, storage.location)
+
+
+def _record(storage: Storage) -> Record:
     record = record_of(storage.find_batch(NAME))
     if record is None:
         raise _altered(f"{storage.location} has lost its data keys")
-    return unlock(record, keys, storage.location)
+    return record
 
 
 def _refuse_plain(storage: Storage) -> None:
@@ -186,7 +189,7 @@ def _refuse_plain(storage: Storage) -> None:
 
 
 def _create(storage: Storage, key: Key) -> Record:
-    batch_id = storage.open_batch(NAME, FOR_EVER).id
+    batch_id = storage.open_batch(NAME, _CREATED).id
     with Alone(storage, batch_id):
         # Another process may have been faster.
         record = record_of(storage.find_batch(NAME))
@@ -232,14 +235,14 @@ def rotate(storage: Storage, keys: Sequence[Key]) -> tuple[DataKey, ...]:
         StorageKeyError: none of *keys* opens the storage.
         BatchBusyError: another process rotates at this moment.
     """
-    batch = storage.open_batch(NAME, FOR_EVER)
-    with Alone(storage, batch.id):
-        record = record_of(storage.find_batch(NAME))
-        assert record is not None
+    _record(storage)
+    batch_id = storage.open_batch(NAME, _CREATED).id
+    with Alone(storage, batch_id):
+        record = _record(storage)
         data_keys = (*unlock(record, keys, storage.location), new_data_key())
         fresh = wrapped(data_keys, keys[0], record)
-        storage.update_batch(batch.id, config=json.dumps(fresh))
+        storage.update_batch(batch_id, config=json.dumps(fresh))
     # Taking a batch is safe against the loss of power, and so is what was written before it: from
     # here on the old key may be destroyed.
-    with Alone(storage, batch.id):
+    with Alone(storage, batch_id):
         return data_keys
