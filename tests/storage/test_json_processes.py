@@ -44,7 +44,7 @@ def test_two_storages_on_one_file(storage: JSONStorage, path: Path) -> None:
     batch = storage.open_batch("my batch", NOW).id
     storage.acquire(batch)
     with closing(JSONStorage(path)) as other:
-        with pytest.raises(BatchBusyError, match="runner of this program works on .*'my batch'"):
+        with pytest.raises(BatchBusyError, match=r"runner of this program works on .*'my batch'"):
             other.acquire(batch)
         storage.release(batch)
         assert other.acquire(batch) == 2
