@@ -37,7 +37,7 @@ PYTHONS = [version for version in nox.project.python_versions(PYPROJECT) if runs
 OLDEST = PYTHONS[0]
 
 #: The package with everything that its tests and its documentation import.
-WHOLE = ("-e", ".[demo,trio,postgres]")
+WHOLE = ("-e", ".[demo,trio,postgres,keyring]")
 
 nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "typing", "tests", "no_extras", "docs"]

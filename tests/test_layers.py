@@ -40,7 +40,7 @@ CORE = {
 MODULES = sorted(ROOT.rglob("*.py"))
 EFFECTS = {"asyncio", "anyio", "trio", "threading", "time", "random", "httpx", "sqlite3"}
 OUTER = ("batchkit.executors", "batchkit.ui", "batchkit.cli", "batchkit.sources")
-HEAVY = ("httpx", "trio", "click", "rich", "av")
+HEAVY = ("httpx", "trio", "click", "rich", "av", "cryptography")
 
 
 def name_of(path: Path) -> str:

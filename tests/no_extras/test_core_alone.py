@@ -11,7 +11,13 @@ import pytest
 
 import batchkit
 
-EXTRAS = {"faster_whisper": "whisper", "av": "storyboard", "trio": "trio", "psycopg": "postgres"}
+EXTRAS = {
+    "faster_whisper": "whisper",
+    "av": "storyboard",
+    "trio": "trio",
+    "psycopg": "postgres",
+    "cryptography": "encryption",
+}
 
 
 def absent(module: str) -> bool:
@@ -33,6 +39,10 @@ def test_a_function_runs_with_the_core_alone(tmp_path: Path) -> None:
         (
             "psycopg",
             "from batchkit.storage import open_storage as o; o('postgresql://localhost/x')",
+        ),
+        (
+            "cryptography",
+            "from batchkit.storage import EncryptedStorage as E; E('memory', key=bytes(32))",
         ),
         ("av", "from batchkit.clients.storyboard import StoryboardClient as C; C()"),
         (

@@ -16,7 +16,7 @@ from batchkit._errors import UsageError
 from batchkit._jobs import JobStatus
 from batchkit.cli._language import LANGUAGES
 from batchkit.executors import EXECUTORS
-from batchkit.storage import JSONStorage, PostgresStorage, SQLiteStorage, Storage
+from batchkit.storage import Storage, open_storage
 from batchkit.storage.postgres import is_url
 from batchkit.ui._report import DEFAULT_STORAGE
 
@@ -191,21 +191,20 @@ def stored(path: str, *, create: bool = False) -> Iterator[Storage]:
         UsageError: it is not there, and may not be made.
         StorageError: it cannot be used.
     """
-    if is_url(path):
-        with contextlib.closing(PostgresStorage(path)) as database:
-            yield database
-        return
+    place = path if is_url(path) else _file(path, create)
+    with contextlib.closing(open_storage(place, timeout=LOCK_SECONDS)) as storage:
+        yield storage
+
+
+def _file(path: str, create: bool) -> Path:
+    # A plain name is what commands for the next step can leave out.
     place = Path(path).expanduser()
     if not create and not place.exists():
         raise UsageError(
             f"there is no batch database at {place} (paths start at {Path.cwd()}): run batchkit "
             "transcribe or generate first, or name the database with --storage"
         )
-    # A plain name is what commands for the next step can leave out.
-    is_json = place.suffix.lower() in (".json", ".jsonl")
-    opened = JSONStorage(place) if is_json else SQLiteStorage(place, timeout=LOCK_SECONDS)
-    with contextlib.closing(opened) as storage:
-        yield storage
+    return place
 
 
 def batch_name(output: str) -> str:

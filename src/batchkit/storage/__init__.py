@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from batchkit.storage import _encryption_keys as _keys
-from batchkit.storage import _encryption_mark as _mark
-from batchkit.storage import _open
+from batchkit.storage import _encryption_mark, _open
 from batchkit.storage._encryption_keys import generate_key
 from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved, Storage
 from batchkit.storage.encrypted import EncryptedStorage
@@ -32,7 +31,7 @@ __all__ = [
 ]
 
 
-def open_storage(spec: str | Path | Storage) -> Storage:
+def open_storage(spec: str | Path | Storage, *, timeout: float = _open.TIMEOUT) -> Storage:
     """The storage that ``storage=`` means.
 
     An object, ``"memory"``, ``postgresql://user@host/database``, or the path of a file. A path that
@@ -40,6 +39,10 @@ def open_storage(spec: str | Path | Storage) -> Storage:
 
     An address is opened as an :class:`EncryptedStorage` when ``BATCHKIT_ENCRYPTION_KEY`` or
     ``BATCHKIT_ENCRYPTION_KEY_FILE`` is set; what is in memory is not encrypted.
+
+    Args:
+        spec: what to open.
+        timeout: seconds to wait for another program's lock, where *spec* is an address.
 
     Raises:
         MissingExtraError: it needs an extra that is not installed.
@@ -50,13 +53,13 @@ def open_storage(spec: str | Path | Storage) -> Storage:
     if isinstance(spec, EncryptedStorage):
         return spec
     if not isinstance(spec, (str, Path)):
-        _mark.refuse_without_key(spec)
+        _encryption_mark.refuse_without_key(spec)
         return spec
     if _keys.is_key_set() and not _open.is_in_memory(spec):
-        return EncryptedStorage(spec)
-    opened = _open.open_plain(spec)
+        return EncryptedStorage(spec, timeout=timeout)
+    opened = _open.open_plain(spec, timeout)
     try:
-        _mark.refuse_without_key(opened)
+        _encryption_mark.refuse_without_key(opened)
     except BaseException:
         opened.close()
         raise

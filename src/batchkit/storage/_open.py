@@ -13,15 +13,19 @@ from batchkit.storage.sqlite import SQLiteStorage
 _JSON_SUFFIXES = frozenset({".json", ".jsonl"})
 
 
-def open_plain(spec: str | Path) -> Storage:
+#: Seconds to wait for another program's lock.
+TIMEOUT = 5.0
+
+
+def open_plain(spec: str | Path, timeout: float = TIMEOUT) -> Storage:
     """The storage at an address: see :func:`batchkit.storage.open_storage`."""
     if spec == "memory":
         return MemoryStorage()
     if postgres.is_url(spec):
-        return postgres.PostgresStorage(str(spec))
+        return postgres.PostgresStorage(str(spec), timeout=timeout)
     if Path(spec).suffix.lower() in _JSON_SUFFIXES:
-        return JSONStorage(spec)
-    return SQLiteStorage(spec)
+        return JSONStorage(spec, timeout=timeout)
+    return SQLiteStorage(spec, timeout=timeout)
 
 
 def is_in_memory(spec: str | Path) -> bool:

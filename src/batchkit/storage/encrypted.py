@@ -21,7 +21,7 @@ from batchkit.storage._encryption_keys import KeyLike, find_keys
 from batchkit.storage._encryption_values import Sealer
 from batchkit.storage._encryption_vault import Vault, check_installed
 from batchkit.storage._failures import causes_of
-from batchkit.storage._open import open_plain
+from batchkit.storage._open import TIMEOUT, open_plain
 from batchkit.storage.base import Change, Entry, Failures, NewJob, Saved, Storage
 
 log = logging.getLogger("batchkit.storage")
@@ -40,7 +40,9 @@ class EncryptedStorage:
         key: 32 bytes, or their base64 as :func:`generate_key` makes it, a passphrase of 12
             characters or more, or the path of a file, readable by its owner only, that holds one
             of these texts.
-        keys: several. The first one encrypts what is new; each is tried for what is there.
+        keys: several. The first one is for a new storage, and for :meth:`rotate`; each is tried
+            for what is there.
+        timeout: seconds to wait for another program's lock, where *storage* is an address.
 
     Raises:
         MissingExtraError: the extra ``encryption`` is not installed.
@@ -54,20 +56,24 @@ class EncryptedStorage:
         *,
         key: KeyLike | None = None,
         keys: Sequence[KeyLike] = (),
+        timeout: float = TIMEOUT,
     ) -> None:
         if isinstance(storage, EncryptedStorage):
             raise UsageError("this storage is encrypted already: use it as it is")
         check_installed()
         self._keys = find_keys([*([] if key is None else [key]), *keys])
-        address = isinstance(storage, (str, Path))
-        self._inner = open_plain(storage) if isinstance(storage, (str, Path)) else storage
+        self._inner: Storage
+        if isinstance(storage, (str, Path)):
+            self._inner = open_plain(storage, timeout)
+        else:
+            self._inner = storage
         try:
             record, data_keys = mark.open_record(self._inner, self._keys)
             self._vault = Vault(
                 mark.salt_of(record), data_keys, lambda: mark.read_again(self._inner, self._keys)
             )
         except BaseException:
-            if address:
+            if self._inner is not storage:
                 self._inner.close()
             raise
         self._sealer = Sealer(self._vault)
