@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from postgres_server import Make, Server
 
-from batchkit import BatchRunner, Capabilities, JobStatus, StorageUnavailableError
+from batchkit import BatchBusyError, BatchRunner, Capabilities, JobStatus, StorageUnavailableError
 from batchkit.storage import PostgresStorage
 from batchkit.testing import AsyncFakeClient, FakeClient, FakeClock, FakeProvider
 
@@ -131,6 +131,23 @@ def test_a_server_that_forgets_its_last_second(make: Make, fragile: Server) -> N
     run(provider, storage)
     assert statuses(storage) == {_S.COMPLETED: len(ITEMS)}
     assert dict(storage.counts(1)) == {_S.COMPLETED: len(ITEMS)}
+    assert provider.ledger.charges == Counter(ITEMS)
+
+
+def test_a_runner_that_lost_its_batch_leaves_it(make: Make, server: Server, schema: str) -> None:
+    provider, late, other = FakeProvider(), make(), make()
+
+    def take_over() -> None:
+        server.run(f"UPDATE {schema}.leases SET expires_at = clock_timestamp()")
+        other.acquire(1)
+
+    with pytest.raises(BatchBusyError, match=r"taken over .* leave the batch to it"):
+        run(provider, late, Interrupted(3, take_over))
+    assert provider.ledger.submissions.total() == 3
+    other.release(1)
+    run(provider, other)
+    # What the late one was told for its third job was found as evidence.
+    assert statuses(other) == {_S.COMPLETED: len(ITEMS)}
     assert provider.ledger.charges == Counter(ITEMS)
 
 
