@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batchkit._codec import load_handle
 from batchkit._config import Batch, Control, Durability
 from batchkit._errors import BatchBusyError, MissingExtraError, StorageError, UsageError
 from batchkit._jobs import Job, JobStatus
 from batchkit.storage import _postgres_rows as rows
 from batchkit.storage import _postgres_sql as sql
 from batchkit.storage._batch_errors import gone
+from batchkit.storage._journal import missing
 from batchkit.storage._postgres_owner import Holder, note_held, note_released, this_process
 from batchkit.storage._postgres_reading import Reading
 from batchkit.storage._rescue import RescueFile
@@ -132,7 +132,7 @@ class PostgresStorage(Reading):
         # Within the block the file is locked; it stays when the block fails.
         with self._rescue_file(batch_id).taken_over() as handles:
             # A process that died here had written them already.
-            rescued = [each for each in handles if not self._is_known(each)]
+            rescued = missing(handles, self._handles)
             epoch, holder, name = self._take(batch_id, rescued, None)
             if not epoch and batch_id not in self._owned and holder.is_dead(batch_id):
                 epoch, holder, name = self._take(batch_id, rescued, holder.token)
@@ -142,11 +142,6 @@ class PostgresStorage(Reading):
         note_held(self._me.token, batch_id)
         self._keeper.hold(batch_id, epoch)
         return epoch
-
-    def _is_known(self, line: Entry) -> bool:
-        assert line.data is not None
-        known = self.evidence(line.job_id, line.attempt)
-        return known is not None and known == load_handle(line.data["handle"])
 
     def _rescue_file(self, batch_id: int) -> RescueFile:
         path = self._rescue_path
