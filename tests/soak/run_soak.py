@@ -139,9 +139,9 @@ def serving(plan: Plan) -> Iterator[str]:
     command = [sys.executable, "-m", "batchkit.testing.server"]
     for name, value in options.items():
         command += [f"--{name}", str(value)]
-    for operation in ("submit", "poll"):
-        # A key that is refused now and then pauses the batch.
-        words = {*SEEDED[operation], "401"}.difference(plan.leave_out.split(","))
+    # A key that is refused now and then pauses the batch.
+    for operation, more in (("submit", {"401"}), ("poll", {"401"}), ("job", set[str]())):
+        words = {*SEEDED[operation], *more}.difference(plan.leave_out.split(","))
         command += ["--faults", f"{operation}={','.join(sorted(words))}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
