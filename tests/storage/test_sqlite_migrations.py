@@ -258,7 +258,7 @@ def test_a_migration_survives_the_loss_of_power(old: Path, monkeypatch: pytest.M
     connect, said = sqlite3.connect, list[str]()
 
     def listening(*args: Any, **options: Any) -> sqlite3.Connection:
-        made = connect(*args, **options)
+        made: sqlite3.Connection = connect(*args, **options)
         made.set_trace_callback(said.append)
         return made
 
