@@ -81,6 +81,12 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "paused_because": ("Pausado: {0}", "Paused: {0}"),
     "stopped_because": ("Motivo: {0}", "Cause: {0}"),
     "stop_first_error": ("parou no primeiro erro", "stopped at the first failure"),
+    "repeated": (
+        "Envios repetidos que talvez sejam cobrados duas vezes: {0} (até {1:.2f}, se o preço é"
+        " conhecido)",
+        "Repeated submissions that may be billed twice: {0} (up to {1:.2f}, where prices are"
+        " known)",
+    ),
     "callback_errors": (
         "Chamadas do programa que falharam: {0} (veja o log)",
         "Callbacks that raised: {0} (see the log)",

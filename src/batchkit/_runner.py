@@ -97,6 +97,7 @@ class BatchRunner(BatchAdding):
         self._last_run = (0.0, 0)
         self._stop_cause = ""
         self._limited = False
+        self._repeated = (0, 0.0)
         self._on_change = self._nudge
 
     @classmethod
@@ -257,7 +258,7 @@ class BatchRunner(BatchAdding):
     def attach_engine(self, engine: Engine) -> None:
         """For a :class:`~batchkit._session.Session`: the run that starts now."""
         self._engine, self._started_at = engine, self.clock.monotonic()
-        self._stop_cause, self._limited = "", False
+        self._stop_cause, self._limited, self._repeated = "", False, (0, 0.0)
 
     def detach_engine(self) -> None:
         """For a :class:`~batchkit._session.Session`: the run is over."""
@@ -265,6 +266,7 @@ class BatchRunner(BatchAdding):
         if engine is not None:
             self._stop_cause = engine.dispatcher.stop_cause
             self._limited = engine.dispatcher.limited
+            self._repeated = (engine.doubles.count, engine.doubles.cost)
             self._last_run = (self.clock.monotonic() - self._started_at, engine.ended_jobs)
         self._engine = None
 
@@ -326,6 +328,8 @@ class BatchRunner(BatchAdding):
             limited=self._limited,
             paused=batch.control_reason if batch.control is Control.PAUSED else None,
             callback_errors=self.bus.failed,
+            repeated=self._repeated[0],
+            repeated_cost=self._repeated[1],
             location=self.storage.location,
         )
 

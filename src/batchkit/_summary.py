@@ -44,6 +44,9 @@ class Summary:
         paused: why the batch is paused; ``None`` when it is not, ``""`` when a person did it.
         callback_errors: how many callbacks raised.
         location: of the storage, for the command that resumes.
+        repeated: submissions that this run repeated although they may have been accepted, because
+            ``on_uncertain="resubmit"`` allows it.
+        repeated_cost: what these cost at most, as far as the client knows prices.
         earlier: failed jobs that an earlier run left and that nobody asked for now; they are
             counted and told, but are no failure of this run. The command line sets it.
     """
@@ -56,6 +59,8 @@ class Summary:
     paused: str | None = None
     callback_errors: int = 0
     location: str = ""
+    repeated: int = 0
+    repeated_cost: float = 0.0
     earlier: int = 0
 
     @property

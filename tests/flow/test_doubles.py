@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from batchkit import BatchRunner, JobResubmitted, JobStatus
 from batchkit.storage import MemoryStorage
 from batchkit.testing import FakeClient, FakeClock, FakeProvider
+from batchkit.ui._report import print_summary
 
 BROKEN = [f"item {n} [drop_after]" for n in range(6)]
 
@@ -34,7 +36,6 @@ def run(client: FakeClient, storage: MemoryStorage, **options: Any) -> BatchRunn
     )
     runner.add_many(BROKEN)
     for _ in range(3):
-        # Uncertain jobs are decided when a run takes them up.
         runner.run()
     return runner
 
@@ -46,6 +47,23 @@ def test_repeats_stop_at_the_limit_also_over_several_runs() -> None:
     assert runner.counts() == {JobStatus.COMPLETED: 2, JobStatus.UNCERTAIN: 4}
     repeated = [event for event in runner.events() if isinstance(event, JobResubmitted)]
     assert [event.data["risk"] for event in repeated] == [1.5, 1.5]
+
+
+def test_a_summary_tells_what_its_run_repeated() -> None:
+    runner = BatchRunner(
+        Priced(FakeProvider()),
+        storage=MemoryStorage(),
+        clock=FakeClock(),
+        delay=0,
+        on_uncertain="resubmit",
+    )
+    runner.add_many(BROKEN)
+    summary = runner.run()
+    assert (summary.repeated, summary.repeated_cost) == (6, 9.0)
+    told = io.StringIO()
+    print_summary(summary, lang="en", file=told)
+    assert "may be billed twice: 6 (up to 9.00" in told.getvalue()
+    assert runner.run().repeated == 0
 
 
 def test_without_a_limit_all_are_repeated_and_counted() -> None:

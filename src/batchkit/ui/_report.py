@@ -161,6 +161,8 @@ class _Report:
             yield self._text("paused_because", self._said(summary.paused))
         if summary.earlier:
             yield self._text("failed_earlier", summary.earlier)
+        if summary.repeated:
+            yield self._text("repeated", summary.repeated, summary.repeated_cost)
         if summary.callback_errors:
             yield self._text("callback_errors", summary.callback_errors)
         output = self._runner.config.output if self._runner is not None else None
