@@ -82,10 +82,8 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "stopped_because": ("Motivo: {0}", "Cause: {0}"),
     "stop_first_error": ("parou no primeiro erro", "stopped at the first failure"),
     "repeated": (
-        "Envios repetidos que talvez sejam cobrados duas vezes: {0} (até {1:.2f}, se o preço é"
-        " conhecido)",
-        "Repeated submissions that may be billed twice: {0} (up to {1:.2f}, where prices are"
-        " known)",
+        "Envios repetidos que talvez sejam cobrados duas vezes: {0} (até {1:.2f})",
+        "Repeated submissions that may be billed twice: {0} (up to {1:.2f})",
     ),
     "callback_errors": (
         "Chamadas do programa que falharam: {0} (veja o log)",
