@@ -35,6 +35,6 @@ def refuse_network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) 
             best, kind = mount, fields[2]
     if kind in NETWORK_FILE_SYSTEMS:
         raise StorageError(
-            f"{path} is on a network file system ({kind}), where SQLite cannot share a database "
+            f"{path} is on a network file system ({kind}), where a database cannot be shared "
             "safely: put it on a local disk with storage=..."
         )
