@@ -127,6 +127,7 @@ class Simulation:
         world = self.world
         return BatchRunner(
             SimClient(world),
+            name=world.name,
             storage=storage,
             executor="sequential" if world.plan.executor == "sequential" else SimExecutor(world),
             artifacts=world.shelf.store if world.shelf is not None else None,

@@ -35,7 +35,7 @@ class Person:
         self._added = 0
         #: Nobody is told of what came through the same connection: there they use its runner.
         self._same = not storage.inner.shared
-        self._own = BatchRunner(None, storage=storage, clock=world.clock)
+        self._own = BatchRunner(None, name=world.name, storage=storage, clock=world.clock)
 
     @property
     def batch_id(self) -> int:
@@ -115,9 +115,11 @@ class Person:
             view.why(job)
 
     def _prune(self) -> None:
-        jobs = list(self.view.jobs())
-        live = any(not job.done for job in jobs)
-        if live and self.view.prune(0):
+        before = [job.id for job in self.view.jobs()]
+        if all(job.done for job in self.view.jobs()):
+            return
+        self.view.prune(0)
+        if [job.id for job in self.view.jobs()] != before:
             raise Broken("a batch that has work to do was pruned")
 
     def _run_too(self) -> None:
@@ -126,6 +128,7 @@ class Person:
         charges = self.world.provider.ledger.charges.total()
         rival = BatchRunner(
             FakeClient(self.world.provider),
+            name=self.world.name,
             storage=self.view.storage,
             clock=self.world.clock,
         )

@@ -55,7 +55,7 @@ WORDS = (
 )
 
 #: Storages that a seed may draw; a name with ``{folder}`` in it is a file.
-STORAGES = ("memory", "memory", "memory", ":memory:", "{folder}/batch.db")
+STORAGES = ("memory", "memory", ":memory:", "{folder}/batch.db", "{folder}/batch.jsonl")
 
 
 @attrs.frozen(kw_only=True)

@@ -117,6 +117,11 @@ class World:
     def has_rescue_file(self) -> bool:
         return self.plan.storage not in ("memory", ":memory:")
 
+    @property
+    def name(self) -> str:
+        """Of the batch; a server may hold those of other seeds."""
+        return self.folder.name if self.has_rescue_file else "default"
+
     def close(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

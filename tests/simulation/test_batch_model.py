@@ -68,7 +68,7 @@ class Model:
         if self.status is _S.PROCESSING:
             self.asked = True
             return True
-        return self._go({_S.PENDING, _S.PAUSED, _S.UNCERTAIN}, _S.CANCELED)
+        return self._go({_S.PENDING, _S.PAUSED, _S.UNCERTAIN, _S.FAILED}, _S.CANCELED)
 
     def retry(self, *, resubmit: bool) -> bool:
         allowed = {_S.FAILED, _S.EXPIRED, _S.CANCELED} | ({_S.UNCERTAIN} if resubmit else set())

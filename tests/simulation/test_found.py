@@ -22,7 +22,7 @@ from batchkit import (
     StorageFullError,
 )
 from batchkit._jobs import count_by_status
-from batchkit.storage import Change, SQLiteStorage
+from batchkit.storage import Change, EncryptedStorage, SQLiteStorage, generate_key
 from batchkit.storage.base import Saved
 from batchkit.testing import FakeClient, FakeClock, FakeProvider
 
@@ -149,3 +149,15 @@ def test_a_flow_whose_save_failed_does_not_go_on(storage: Refusing, executor: st
     assert [event.kind for event in runner.events() if not event.kind.startswith("batch_")] == [
         "submitting", "submitted", "submitted", "collecting", "completed",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["batch.db", "batch.jsonl"])
+def test_pruning_leaves_the_keys_of_an_encrypted_storage(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("cryptography")
+    key = generate_key()
+    with closing(EncryptedStorage(tmp_path / name, key=key)) as storage:
+        runner = BatchRunner(None, storage=storage)
+        runner.add("a")
+        assert runner.prune(0) == 0
+    with closing(EncryptedStorage(tmp_path / name, key=key)) as storage:
+        assert [job.title for job in BatchRunner(None, storage=storage).jobs()] == ["a"]

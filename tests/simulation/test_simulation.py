@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 from sim_loop import SimulationError, simulate
-from sim_plan import Mode
+from sim_plan import STORAGES, Mode
 from sim_shelf import MemoryShelf
 
 #: Seeds of each block; all of them together take about 20 seconds.
@@ -24,7 +24,7 @@ def test_no_promise_is_broken(mode: Mode, block: int) -> None:
     assert all(tally[what] > BLOCK / 10 for what in happened), tally
 
 
-@pytest.mark.parametrize("storage", ["memory", ":memory:", "{folder}/batch.db"])
+@pytest.mark.parametrize("storage", sorted(set(STORAGES)))
 def test_every_storage_is_simulated(storage: str) -> None:
     for seed in range(1000, 1020):
         simulate(seed, "liveness", storage)
