@@ -18,7 +18,8 @@ from batchkit import (
     StorageError,
     StorageFullError,
 )
-from batchkit.storage import Change, SQLiteStorage
+from batchkit._config import Batch
+from batchkit.storage import Change, MemoryStorage, SQLiteStorage
 from batchkit.testing import FakeClient, FakeClock, FakeProvider
 from waiting_kit import until
 
@@ -267,3 +268,30 @@ def test_a_batch_that_another_program_prunes_while_it_runs_is_spared(
     assert list(other.batches()) == []
     other.close()
     runner.close()
+
+
+def test_a_run_goes_on_as_it_was_told_when_its_storage_no_longer_lists_the_batch(
+    make_runner: MakeRunner,
+) -> None:
+    class Forgets(MemoryStorage):
+        """One in which somebody has deleted the batch by hand; its jobs are still there."""
+
+        forgot = False
+
+        def find_batch(self, name: str) -> Batch | None:
+            return None if self.forgot else super().find_batch(name)
+
+    storage, provider = Forgets(), FakeProvider()
+    runner = make_runner(FakeClient(provider), storage=storage)
+
+    def forget(point: str) -> None:
+        if not storage.forgot:
+            storage.forgot = True
+            # The run looks at its batch again.
+            runner.add("b")
+
+    runner.hook = forget
+    runner.add("a")
+
+    assert runner.run().ok
+    assert provider.ledger.charges == {"a": 1, "b": 1}
