@@ -16,7 +16,7 @@ from batchkit.clients.http import Exchange, HttpClient, HttpResponse
 T = TypeVar("T")
 _OPTIONAL = ("prepare", "cancel", "find")
 #: Methods of the client that need no request.
-_PLAIN = ("check", "estimate")
+_PLAIN = ("check", "estimate", "fetch")
 
 
 class HttpSession:

@@ -58,7 +58,7 @@ class OpenAIVideosClient(HttpClient):
     name = "openai-videos"
     key_env = ("OPENAI_VIDEOS_KEY", "OPENAI_API_KEY")
     key_optional = True
-    capabilities = Capabilities(min_poll_seconds=1.0)
+    capabilities = Capabilities(min_poll_seconds=1.0, auth_on_download=True)
 
     def __init__(self, key: str | None = None, *, base_url: str, **options: Any) -> None:
         super().__init__(key, base_url=base_url, **options)
