@@ -13,25 +13,24 @@ from batchkit._batch_adding import BatchAdding
 from batchkit._bus import Callback, Subscription, Via
 from batchkit._calls import Clock
 from batchkit._clock import SystemClock
-from batchkit._codec import load_config
 from batchkit._config import BatchConfig, Control
 from batchkit._engine import Engine
-from batchkit._errors import StorageError, UsageError
+from batchkit._errors import StorageError
 from batchkit._events import (
     Event,
 )
 from batchkit._handle import BatchHandle
 from batchkit._i18n import text
 from batchkit._jobs import Job, JobStatus
+from batchkit._opening import output_folder, stored_batch, stored_options
 from batchkit._progress import Progress
 from batchkit._session import Session, lift
 from batchkit._signals import interrupts
 from batchkit._summary import Summary
-from batchkit.artifacts import ArtifactStore, Limits, LocalFolder
+from batchkit.artifacts import ArtifactStore
 from batchkit.clients.binding import bind_client, close_client
 from batchkit.executors import Executor, make_executor
 from batchkit.storage import Storage, open_storage
-from batchkit.storage.postgres import is_url
 
 DEFAULT_STORAGE = "batchkit.db"
 
@@ -84,7 +83,7 @@ class BatchRunner(BatchAdding):
         self.executor = make_executor(executor, is_async=is_async)
         clock = clock or SystemClock()
         # Whatever can be wrong with the options is found before a file is made.
-        folder = artifacts or _folder(config, hook)
+        folder = artifacts or output_folder(config, hook)
         self._owns_storage = isinstance(storage, (str, Path))
         opened = open_storage(storage)
         batch = opened.open_batch(name, clock.time())
@@ -120,26 +119,11 @@ class BatchRunner(BatchAdding):
         Raises:
             UsageError: there is no such file or batch, or several and no name.
         """
-        a_file = isinstance(storage, (str, Path)) and not (storage == "memory" or is_url(storage))
-        if a_file and not Path(str(storage)).exists():
-            raise UsageError(f"there is no batch storage at {storage}: check the path")
-        opened = open_storage(storage)
-        names = [batch.name for batch in opened.batches()]
-        if name is None:
-            name = _only(names, opened.location)
-        found = opened.find_batch(name)
-        if found is None:
-            known = ", ".join(names) or "none"
-            raise UsageError(f"{opened.location} has no batch {name!r}; it has: {known}")
-        stored = load_config(found.config)
-        kept = {
-            field.name: getattr(stored, field.name)
-            for field in attrs.fields(BatchConfig)
-            if field.name != "retry"
-        }
+        opened, found = stored_batch(storage, name)
+        kept = stored_options(found)
         place = {"executor", "artifacts", "clock", "rng", "hook"}
         extras = {key: options.pop(key) for key in place & options.keys()}
-        runner = cls(client, name=name, storage=opened, **extras, **{**kept, **options})
+        runner = cls(client, name=found.name, storage=opened, **extras, **{**kept, **options})
         runner._owns_storage = isinstance(storage, (str, Path))
         return runner
 
@@ -332,30 +316,6 @@ class BatchRunner(BatchAdding):
             repeated_cost=self._repeated[1],
             location=self.storage.location,
         )
-
-
-def _only(names: list[str], location: str) -> str:
-    if len(names) == 1:
-        return names[0]
-    if not names:
-        raise UsageError(f"{location} has no batch yet: add jobs and run it first")
-    raise UsageError(f"{location} has several batches: name one of {', '.join(sorted(names))}")
-
-
-def _folder(config: BatchConfig, hook: Callable[[str], object] | None) -> ArtifactStore | None:
-    if config.output is None:
-        return None
-    return LocalFolder(
-        config.output,
-        template=config.template,
-        formats=config.formats,
-        limits=Limits(
-            seconds=config.collect_timeout,
-            max_bytes=config.max_download_bytes,
-            allow_private=config.allow_private_downloads,
-        ),
-        hook=hook,
-    )
 
 
 def run(client: object, prompts: Iterable[Any], **options: Any) -> Summary:
