@@ -1,0 +1,55 @@
+"""Finds a client by its name: those that come with batchkit, and those of other packages."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+from typing import Any
+
+from batchkit._errors import UsageError
+
+#: Other packages add theirs under this group of entry points.
+GROUP = "batchkit.clients"
+
+_SHIPPED = {
+    "assemblyai": "batchkit.clients.assemblyai:AssemblyAIClient",
+    "fal": "batchkit.clients.fal:FalClient",
+    "openai-videos": "batchkit.clients.openai_videos:OpenAIVideosClient",
+    "openrouter": "batchkit.clients.openrouter:OpenRouterClient",
+    "runway": "batchkit.clients.runway:RunwayClient",
+    "storyboard": "batchkit.clients.storyboard:StoryboardClient",
+    "whisper": "batchkit.clients.whisper:FasterWhisperClient",
+}
+
+
+def names() -> list[str]:
+    """The names that :func:`load` knows, in order."""
+    return sorted({*_SHIPPED, *(found.name for found in entry_points(group=GROUP))})
+
+
+def load(name: str, **options: Any) -> Any:
+    """The client of that name.
+
+    Args:
+        name: as ``"fal"``; see :func:`names`.
+        options: of the client, as ``model=`` or ``base_url=``. Keys are better left to the
+            provider's own environment variable.
+
+    Raises:
+        UsageError: there is no such client, or it cannot be made with these options.
+    """
+    cls = _class_of(name)
+    try:
+        return cls(**options)
+    except TypeError as exc:
+        raise UsageError(f"the client {name!r} cannot be made so: {exc}") from exc
+
+
+def _class_of(name: str) -> Any:
+    if name in _SHIPPED:
+        module, _, attribute = _SHIPPED[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    for found in entry_points(group=GROUP):
+        if found.name == name:
+            return found.load()
+    raise UsageError(f"there is no client {name!r}: choose from {', '.join(names())}")
