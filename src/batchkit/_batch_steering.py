@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
 from batchkit._batch_view import BatchView
 from batchkit._calls import Clock
+from batchkit._codec import plain_handle
 from batchkit._config import Batch, Control, seconds
 from batchkit._errors import UsageError
 from batchkit._events import (
@@ -18,6 +19,7 @@ from batchkit._events import (
     JobCanceled,
     JobHeld,
     JobReleased,
+    JobSubmitted,
 )
 from batchkit._jobs import (
     IN_FLIGHT,
@@ -207,7 +209,8 @@ class BatchSteering(BatchView):
         fresh: dict[str, Any] = dict.fromkeys(_OF_THE_LAST_END)
         fresh["poll_errors"] = 0
         again = found.to(_S.PROCESSING, handle=handle, **fresh)
-        return self._put(again, found.status, JobReleased)
+        # What a person found at the provider is evidence, as what the provider answered.
+        return self._put(again, found.status, JobSubmitted, {"handle": plain_handle(handle)})
 
     def retry_failed(self) -> int:
         """Takes every failed and expired job up again; how many there were."""
@@ -222,8 +225,10 @@ class BatchSteering(BatchView):
         completed = self.clock.time() if status in TERMINAL else None
         return self._put(found.to(status, completed=completed), found.status, event)
 
-    def _put(self, job: Job, was: JobStatus, event: type[Event]) -> bool:
-        entry = Entry(event.kind, self.clock.time(), job.id, job.attempt)
+    def _put(
+        self, job: Job, was: JobStatus, event: type[Event], data: Mapping[str, Any] | None = None
+    ) -> bool:
+        entry = Entry(event.kind, self.clock.time(), job.id, job.attempt, data)
         done = self.storage.steer(job, was, entry)
         self._on_change()
         return done

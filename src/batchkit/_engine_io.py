@@ -224,6 +224,10 @@ class FlowIO:
             return None
         return found
 
+    def sent_at(self, job: Job) -> float:
+        last = [one for one in self.storage.attempts(job.id) if one.number == job.attempt]
+        return last[0].started if last else self.clock.time()
+
     def unanswered(self, job: Job) -> bool:
         return any(call.args[0].id == job.id for call in self.overdue)
 

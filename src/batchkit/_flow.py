@@ -235,14 +235,12 @@ async def _found(io: IO, job: Job, handle: Handle) -> Job:
 
 
 async def _look_up(io: IO, job: Job) -> Job:
-    assert io.client.find is not None
     try:
-        handle = await io.call(
-            io.client.find,
-            job,
-            io.submit_key(job, job.attempt),
-            timeout=io.config.request_timeout,
-        )
+        handle = await _find(io, job)
+        if handle is None and (wait := _too_early(io, job)) > 0:
+            # A slow provider may accept it yet, or list it late.
+            await io.sleep(job, wait)
+            handle = await _find(io, job)
     except Exception as exc:  # noqa: BLE001 - not knowing is an answer: the job stays as it is
         log.warning(
             "job %d: the look-up of its submission failed: %s", job.id, describe(exc).message
@@ -250,7 +248,24 @@ async def _look_up(io: IO, job: Job) -> Job:
         return await _decide(io, job)
     if handle is not None:
         return await _found(io, job, handle)
+    if _too_early(io, job) > 0:
+        # Somebody woke it; its absence still proves nothing.
+        return await _decide(io, job)
     return await retry_or_fail(io, job, _again(job))
+
+
+async def _find(io: IO, job: Job) -> Handle | None:
+    assert io.client.find is not None
+    key, timeout = io.submit_key(job, job.attempt), io.config.request_timeout
+    handle: Handle | None = await io.call(io.client.find, job, key, timeout=timeout)
+    return handle
+
+
+def _too_early(io: IO, job: Job) -> float:
+    """Seconds until the absence of a submission proves that it was not accepted."""
+    least = io.client.capabilities.find_after_seconds
+    # At most that long: the wall clock may have been set back.
+    return min(least, least - (io.now() - io.sent_at(job)))
 
 
 def _again(job: Job) -> JobError:

@@ -17,6 +17,8 @@ from batchkit.clients.base import Finished, RemoteState, RemoteStatus
 
 log = logging.getLogger("batchkit.flow")
 
+#: "Succeeded" without a result is believed when it was said so often; some say it too early.
+EMPTY_ANSWERS = 3
 #: A handle that the provider does not know is believed gone after this many answers...
 GONE_AFTER_POLLS = 3
 #: ...and this many seconds; some lists lag behind their own submissions.
@@ -31,13 +33,21 @@ _NOBODY_ASKS = JobError(
 )
 
 
+_NOTHING_CAME = JobError(
+    kind=ErrorKind.PROVIDER,
+    message="the provider says that the job succeeded, and names no result",
+    code="empty_output",
+    remedy="look at the provider; reattach the job when the result is there: nothing is paid again",
+)
+
+
 async def follow(io: IO, job: Job) -> Job:
     """Polls until the provider names an end; a failed query only moves the next one."""
     assert job.handle is not None
     if io.client.poll is None:
         return await end(io, job, _S.FAILED, JobFailed, _NOBODY_ASKS)
     handle, gone = job.handle, _Gone()
-    polls = 0
+    polls = empty = 0
     cancel_sent = False
     wait = (job.not_before or 0.0) - io.now()
     while True:
@@ -59,16 +69,30 @@ async def follow(io: IO, job: Job) -> Job:
             if gone.after(exc, io.now()):
                 return await end(io, job, _S.FAILED, JobFailed, describe(exc))
         else:
-            if status.state not in (RemoteState.QUEUED, RemoteState.RUNNING):
-                return await _remote_end(io, job, status)
-            job = _seen(io, job, status)
             gone = _Gone()
-            least = io.client.capabilities.min_poll_seconds
-            wait = io.config.poll.delay(polls, minimum=least, hint=status.poll_after)
+            empty += _is_empty(io, status)
+            if _is_empty(io, status) and empty < EMPTY_ANSWERS:
+                job, wait = _poll_failed(io, job, errors.ClientError("it ended without a result"))
+            elif status.state not in (RemoteState.QUEUED, RemoteState.RUNNING):
+                return await _remote_end(io, job, status)
+            else:
+                job = _seen(io, job, status)
+                least = io.client.capabilities.min_poll_seconds
+                wait = io.config.poll.delay(polls, minimum=least, hint=status.poll_after)
         # After the query: what ended while nobody looked is collected, however late.
         if io.now() >= (job.deadline or float("inf")):
             error = deadline_error(io.config.job_timeout)
             return await end(io, job, _S.FAILED, JobFailed, error)
+
+
+def _is_empty(io: IO, status: RemoteStatus) -> bool:
+    """Whether a job succeeded and has nothing to deliver, though files were asked for."""
+    if status.state is not RemoteState.SUCCEEDED or not io.delivers:
+        return False
+    done = status.finished
+    return done is None or (
+        not done.outputs and done.text is None and done.transcript is None and done.value is None
+    )
 
 
 @attrs.define
@@ -129,6 +153,10 @@ def _seen(io: IO, job: Job, status: RemoteStatus) -> Job:
 
 async def _remote_end(io: IO, job: Job, status: RemoteStatus) -> Job:
     job = job.evolve(poll_errors=0, poll_errors_since=None)
+    if _is_empty(io, status):
+        if status.cost is not None:
+            job = job.evolve(cost=(job.cost or 0.0) + status.cost)
+        return await end(io, job, _S.FAILED, JobFailed, _NOTHING_CAME)
     if status.state is RemoteState.SUCCEEDED:
         return await finished(io, job, status.finished or Finished(), status.cost)
     if status.cost is not None:

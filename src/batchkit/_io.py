@@ -157,6 +157,10 @@ class IO(Protocol):
         """Whether any of the job's outputs still has to be brought to disk."""
         ...
 
+    def sent_at(self, job: Job) -> float:
+        """When the job's last submission left, in UTC seconds, from the journal."""
+        ...
+
     def unanswered(self, job: Job) -> bool:
         """Whether a submission of it missed its time-out, and may still be answered."""
         ...

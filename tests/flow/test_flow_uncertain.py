@@ -121,7 +121,7 @@ def test_not_found_is_proof_and_it_is_submitted_again(make_runner: MakeRunner) -
     job = run_one(make_runner(client))
 
     assert (job.status, job.attempt) == (JobStatus.COMPLETED, 2)
-    assert client.calls == {"submit": 2, "find": 1, "poll": 1}
+    assert client.calls == {"submit": 2, "find": 2, "poll": 1}
 
 
 def test_a_provider_that_never_knows_is_not_asked_for_ever(make_runner: MakeRunner) -> None:

@@ -184,7 +184,9 @@ class Judge:
             self.require(again, f"{job!r} was accepted, and would be submitted again")
         elif job.status is _S.FAILED:
             told = kind is ErrorKind.UNCERTAIN and was is not _S.PROCESSING
-            known = RemoteState.FAILED in states or kind in GIVEN_UP or told or not remotes
+            # A person gave a handle to a client that cannot ask: it says so, and keeps the handle.
+            blind = job.error is not None and "no poll method" in job.error.message
+            known = RemoteState.FAILED in states or kind in GIVEN_UP or told or blind or not remotes
             self.require(known, f"{job!r} has failed ({kind}), and nobody said so")
         elif job.status is _S.CANCELED:
             self.require(RemoteState.CANCELED in states, f"{job!r}: the provider did not confirm")

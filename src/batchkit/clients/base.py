@@ -60,6 +60,8 @@ class Capabilities:
             returns the first answer, so that submitting again is safe; ``"none"`` ignores it.
         not_accepted: HTTP status codes with which the provider, as it documents, answers a
             submission that it did not accept, such as 503.
+        find_after_seconds: how long after a submission its absence from what ``find`` sees proves
+            that it was not accepted; a slow one may still be on its way.
         min_poll_seconds: never poll one job more often.
         result_ttl_seconds: how long the provider keeps a result, when its answers do not tell;
             what goes first is collected first.
@@ -77,6 +79,7 @@ class Capabilities:
     cancel: Literal["none", "queued", "running"] = "none"
     idempotency: Literal["none", "replay"] = "none"
     not_accepted: frozenset[int] = attrs.field(default=frozenset(), converter=as_statuses)
+    find_after_seconds: float = 60.0
     min_poll_seconds: float = 0.0
     result_ttl_seconds: float | None = None
     auth_on_download: bool = False
