@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tarfile
+from pathlib import Path
 
 import nox
 
@@ -71,9 +74,7 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
     if session.python != OLDEST:
-        # 3.13 reports every SQLite connection that a test leaves to the garbage collector.
-        left = "-Wdefault::pytest.PytestUnraisableExceptionWarning"
-        session.run("pytest", "-q", "-m", "not slow", left)
+        session.run("pytest", "-q", "-m", "not slow")
         return
     env = {"COVERAGE_CORE": "ctrace"}
     session.run("coverage", "erase", silent=True)
@@ -122,6 +123,45 @@ def bench(session: nox.Session) -> None:
     """Side-by-side benchmarks; not part of the default run."""
     session.install("-e", ".", "aiometer", "joblib", *session.posargs)
     session.run("python", "benchmarks/overhead.py")
+
+
+#: Packages of npm that hold the source of SQLite: of the oldest one that is supported, 3.31, and of
+#: the newest that there is.
+SQLITES = ("sqlite3@4.2.0", "better-sqlite3@latest")
+#: What Python's own module needs besides the defaults.
+SQLITE_OPTIONS = ("-DSQLITE_ENABLE_JSON1", "-DSQLITE_ENABLE_DESERIALIZE", "-DSQLITE_THREADSAFE=1")
+
+
+def build_sqlite(session: nox.Session, package: str, folder: Path) -> str:
+    """Builds the shared library that Python loads; returns its version."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    where = f"--pack-destination={folder}"
+    session.run("npm", "pack", package, where, "--silent", external=True)
+    for pattern in ("*.tgz", "**/sqlite-autoconf-*.tar.gz"):
+        for archive in list(folder.glob(pattern)):
+            with tarfile.open(archive) as content:
+                content.extractall(folder, filter="data")
+    [source] = folder.glob("**/sqlite3.c")
+    options = ("-O1", "-shared", "-fPIC", "-Wl,-soname,libsqlite3.so.0", *SQLITE_OPTIONS)
+    library = str(folder / "libsqlite3.so.0")
+    needs = ("-lpthread", "-ldl", "-lm")
+    session.run("gcc", *options, "-o", library, str(source), *needs, external=True)
+    header = source.with_name("sqlite3.h").read_text("utf-8")
+    return re.findall(r'#define SQLITE_VERSION +"(.+)"', header)[0]
+
+
+@nox.session(python=OLDEST)
+def sqlite_versions(session: nox.Session) -> None:
+    """The storage on the oldest and on the newest SQLite; needs npm and gcc, and is not default."""
+    session.install(*WHOLE, *dependencies("tests"))
+    for package in SQLITES:
+        folder = Path(session.create_tmp(), package)
+        version = build_sqlite(session, package, folder)
+        env = {"LD_LIBRARY_PATH": str(folder), "BATCHKIT_SQLITE_VERSION": version}
+        # The other backends use no SQLite.
+        words = session.posargs or ["-k", "not postgres and not json"]
+        session.run("pytest", "-q", "tests/storage", *words, env=env)
 
 
 @nox.session(python=OLDEST)

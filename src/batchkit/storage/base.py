@@ -194,7 +194,7 @@ class Storage(Protocol):
         ...
 
     def next_due(self, batch_id: int, now: float) -> float | None:
-        """When the next PENDING job that must still wait may go."""
+        """When the next PENDING job that must still wait may go, also if the clock was set back."""
         ...
 
     def save(self, changes: Sequence[Change]) -> Saved:
@@ -208,7 +208,8 @@ class Storage(Protocol):
     def rescue(self, changes: Sequence[Change]) -> None:
         """Called when :meth:`save` failed: keeps the handles in *changes* somewhere else.
 
-        They are evidence again after the next :meth:`acquire`.
+        These are the journal lines of *changes* that hold a handle. After the next
+        :meth:`acquire` they stand in the journal, with the time at which the provider gave them.
         """
         ...
 
@@ -282,13 +283,19 @@ class Storage(Protocol):
     # -- upkeep ----------------------------------------------------------------------------
 
     def changed(self) -> object:
-        """A token that differs once a person, or another process, has written."""
+        """A token that differs once a person, or another process, has written.
+
+        What only persons do raises it: changes of a batch or its control, additions, removals,
+        steering, wishes to cancel, a prune that deleted something. A runner's saves do not.
+        """
         ...
 
     def prune(self, before: float) -> int:
         """Deletes batches whose every job ended before that time; returns how many jobs went.
 
-        A batch that never had a job goes when it was made before that time.
+        Empty batches that were made before it go too. A batch that a runner, in whichever process,
+        works on is spared. What uses a batch that is gone raises
+        :class:`~batchkit.StorageError`. Numbers of batches and jobs are never given twice.
         """
         ...
 
