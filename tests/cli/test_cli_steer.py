@@ -39,7 +39,7 @@ def test_resume_of_a_paused_batch_that_runs_elsewhere_lets_it_go_on(cli: Cli) ->
         assert result.stdout == "The batch goes on in the process that runs it.\n"
         assert result.exit_code == 0
         assert not owner.progress().paused
-        refused(cli("resume", "--client", "mine:paint"), 4, "another process (", "batchkit stop")
+        refused(cli("resume", "--client", "mine:paint"), 4, "this very program", "batchkit stop")
 
 
 def test_prune(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

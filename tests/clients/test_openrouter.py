@@ -8,7 +8,7 @@ import httpx
 import pytest
 from http_kit import answer, drops, run_one
 
-from batchkit import ErrorKind, GenerateVideo, JobStatus, RemoteState, UsageError
+from batchkit import ErrorKind, GenerateVideo, Handle, Job, JobStatus, RemoteState, UsageError
 from batchkit.clients import openrouter
 from batchkit.clients.openrouter import OpenRouterClient
 
@@ -41,7 +41,7 @@ def test_what_is_submitted() -> None:
         ({"status": "expired"}, RemoteState.EXPIRED),
         ({"status": "failed", "error": "no luck"}, RemoteState.FAILED),
         ({"status": "failed"}, RemoteState.FAILED),
-        ({"status": "completed", "urls": []}, RemoteState.FAILED),
+        ({"status": "completed", "urls": []}, RemoteState.SUCCEEDED),
         ({"status": "completed", "urls": ["https://h/1"]}, RemoteState.SUCCEEDED),
     ],
 )
@@ -62,6 +62,22 @@ def test_the_result_its_end_and_its_price() -> None:
     first, second = found.finished.outputs
     assert (first.url, first.role, second.role) == ("https://h/1?sig=1", "", "1")
     assert (first.expires, found.cost) == (1795377600.0, 0.75)
+
+
+def test_a_result_without_a_signature_is_fetched_with_the_key() -> None:
+    body = {"status": "completed", "unsigned_urls": ["https://openrouter.ai/x/1"]}
+    found = openrouter.parse_poll(answer(body))
+    assert found.finished is not None
+    job = Job(
+        id=1, batch_id=1, index=0, identity="i", request=REQUEST, handle=Handle(id="gen-vid-1")
+    )
+    download = OpenRouterClient("canary").fetch(job, found.finished.outputs[0])
+    assert download.url == "https://openrouter.ai/api/v1/videos/gen-vid-1/content?index=0"
+    assert download.headers == {"Authorization": "Bearer canary"}
+    signed = openrouter.parse_poll(answer({"status": "completed", "urls": ["https://h/1?s=1"]}))
+    assert signed.finished is not None
+    plain = OpenRouterClient("canary").fetch(job, signed.finished.outputs[0])
+    assert (plain.url, dict(plain.headers)) == ("https://h/1?s=1", {})
 
 
 def completes(request: httpx.Request) -> httpx.Response:

@@ -69,7 +69,7 @@ def test_a_result_is_never_deleted_by_a_cancel() -> None:
     ended, asked = play(client.http_cancel(HANDLE), answer({"status": "SUCCEEDED"}))
     assert (ended, [each.method for each in asked]) == (False, ["GET"])
     gone, asked = play(client.http_cancel(HANDLE), answer({"status": "RUNNING"}), answer({}, 204))
-    assert (gone, [each.method for each in asked]) == (True, ["GET", "DELETE"])
+    assert (gone, [each.method for each in asked]) == (False, ["GET", "DELETE"])
 
 
 def test_never_asked_more_often_than_they_allow() -> None:

@@ -54,6 +54,14 @@ HERE: tuple[Here, ...] = (
         "segurança: indique com --storage um arquivo em disco local",
     ),
     Here(
+        "another runner of this program works on batch {0}: wait for it, stop it, or give this one "
+        "another name",
+        "this very program runs batch {0} already: wait for it, end it with batchkit stop, or "
+        "give this work another --output or --name",
+        "este mesmo programa já está executando o lote {0}: espere, encerre-o com batchkit stop, "
+        "ou dê a este trabalho outro --output ou --name",
+    ),
+    Here(
         "another runner works on batch {0}: wait for it, stop it, or give this one another name",
         "another process runs batch {0}: wait for it, end it with batchkit stop, or give this "
         "work another --output or --name",

@@ -7,14 +7,14 @@ Facts (openrouter 1.3.84 and https://openrouter.ai/docs):
 * 403 at the submission means that the input was flagged, 402 that there is no credit.
 * ``urls`` are signed and end at ``expires_at``; asking again gives fresh ones.
 * ``usage.cost`` is in US dollars. No cancel, no list: an unanswered submission cannot be looked up.
-* Webhooks: ``X-OpenRouter-Signature: t=<seconds>,v1=<hex>``, see :mod:`batchkit.clients.webhooks`.
+* ``unsigned_urls`` want the key; the same bytes are at ``/videos/{id}/content?index=n``.
 """
 
 from __future__ import annotations
 
 from batchkit._jobs import ErrorKind, Handle, Job, JobError
 from batchkit._requests import Request
-from batchkit._results import Output
+from batchkit._results import Download, Output
 from batchkit.clients._http_values import generation, number, timestamp
 from batchkit.clients.base import Accepted, Capabilities, Finished, RemoteState, RemoteStatus
 from batchkit.clients.http import Exchange, Fault, HttpClient, HttpRequest, HttpResponse
@@ -62,6 +62,13 @@ class OpenRouterClient(HttpClient):
         answer = yield HttpRequest("GET", f"/videos/{handle.id}")
         return parse_poll(answer)
 
+    def fetch(self, job: Job, output: Output) -> Download:
+        """The key for an address of theirs that is not signed; others are downloaded as they are."""
+        if output.ref is None or job.handle is None:
+            return Download(url=output.url or "")
+        url = f"{self.base_url}/videos/{job.handle.id}/content?index={output.ref}"
+        return Download(url=url, headers=self.headers())
+
     def fault(self, response: HttpResponse) -> Fault:
         """Reads ``error.message``; 402 and 403 say more than their numbers."""
         usual = super().fault(response)
@@ -85,15 +92,22 @@ def parse_poll(answer: HttpResponse) -> RemoteStatus:
     cost = number(answer.get("usage", "cost"))
     if state is RemoteState.SUCCEEDED:
         expires = timestamp(answer.get("expires_at"))
+        signed, plain = (answer.get(name, default=[]) for name in ("urls", "unsigned_urls"))
         done = Finished(
             outputs=tuple(
-                Output(url=url, expires=expires, media_type="video/mp4", role=str(n) if n else "")
-                for n, url in enumerate(answer.get("urls", default=[]))
+                Output(
+                    url=url,
+                    # What is not signed wants the key: fetch sends it there.
+                    ref=None if signed else str(n),
+                    expires=expires,
+                    media_type="video/mp4",
+                    role=str(n) if n else "",
+                )
+                for n, url in enumerate(signed or plain)
             ),
             raw={"generation_id": answer.get("generation_id")},
         )
-        if not done.outputs:
-            return _failed("the provider says completed and names no video", "empty_output", cost)
+        # Without any output, the pipeline asks again before it gives the job up.
         return RemoteStatus(state=state, finished=done, cost=cost, raw_state=word)
     if state is RemoteState.FAILED:
         said = answer.get("error")

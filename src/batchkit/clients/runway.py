@@ -72,7 +72,8 @@ class RunwayClient(HttpClient):
         if task.get("status") in _ENDED:
             return False
         yield HttpRequest("DELETE", f"/v1/tasks/{handle.id}")
-        return True
+        # The next query tells whether it is CANCELLED: this answer does not prove it.
+        return False
 
 
 def build_submit(model: str, request: Request) -> HttpRequest:
