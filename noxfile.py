@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -148,7 +147,8 @@ def build_sqlite(session: nox.Session, package: str, folder: Path) -> str:
     needs = ("-lpthread", "-ldl", "-lm")
     session.run("gcc", *options, "-o", library, str(source), *needs, external=True)
     header = source.with_name("sqlite3.h").read_text("utf-8")
-    return re.findall(r'#define SQLITE_VERSION +"(.+)"', header)[0]
+
+    return str(re.findall(r"#define SQLITE_VERSION +\"(.+)\"", header)[0])
 
 
 @nox.session(python=OLDEST)

@@ -63,7 +63,7 @@ class OpenRouterClient(HttpClient):
         return parse_poll(answer)
 
     def fetch(self, job: Job, output: Output) -> Download:
-        """The key for an address of theirs that is not signed; others are downloaded as they are."""
+        """The key for a result of theirs that is not signed; others are downloaded as they are."""
         if output.ref is None or job.handle is None:
             return Download(url=output.url or "")
         url = f"{self.base_url}/videos/{job.handle.id}/content?index={output.ref}"
