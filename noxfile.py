@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -147,7 +148,6 @@ def build_sqlite(session: nox.Session, package: str, folder: Path) -> str:
     needs = ("-lpthread", "-ldl", "-lm")
     session.run("gcc", *options, "-o", library, str(source), *needs, external=True)
     header = source.with_name("sqlite3.h").read_text("utf-8")
-
     return str(re.findall(r"#define SQLITE_VERSION +\"(.+)\"", header)[0])
 
 
