@@ -1,7 +1,11 @@
 """The tables of the SQLite storage, as a new file gets them.
 
 Whoever changes them raises :data:`SCHEMA_VERSION` and adds a migration to
-``_sqlite_migrations.py``.
+``_sqlite_migrations.py``, and a dump to ``tests/storage/schemas``.
+
+``jobs.waited_for`` is explained in ``_sqlite_claims.py``. ``pruned.last_seq`` keeps the numbers of
+the journal rising when its last lines are deleted. ``counts`` and ``batches.cost`` are kept by
+every write, so that nobody has to scan for them.
 """
 
 from __future__ import annotations
