@@ -188,3 +188,10 @@ def crash(session: nox.Session) -> None:
     """Processes that die at every point, and again at every point of the recovery."""
     session.install("-e", ".[trio]", *dependencies("tests"))
     session.run("pytest", "tests/crash", *session.posargs, env={"BATCHKIT_EVERY_DEATH": "1"})
+
+
+@nox.session(python=OLDEST)
+def mutations(session: nox.Session) -> None:
+    """Seeds defects, one at a time: a test has to notice each of them."""
+    session.install(*WHOLE, *dependencies("tests"))
+    session.run("python", "-m", "tests.mutations.mutate", *session.posargs)
