@@ -164,6 +164,19 @@ def sqlite_versions(session: nox.Session) -> None:
         session.run("pytest", "-q", "tests/storage", *words, env=env)
 
 
+#: What ``reliability`` compares with; and a SQLite that is new enough for DBOS.
+PEERS = ("pyarallel", "async-batch-llm", "batchledger", "dbos", "pysqlite3-binary")
+
+
+@nox.session(python=PYTHONS[-1])
+def reliability(session: nox.Session) -> None:
+    """batchkit and its peers, killed and cut off alike; minutes, not part of the default run."""
+    if tuple(map(int, PYTHONS[-1].split("."))) < (3, 12):
+        session.skip("pyarallel needs Python 3.12 or newer")
+    session.install("-e", ".", *PEERS)
+    session.run("python", "benchmarks/reliability/compare_tools.py", *session.posargs)
+
+
 @nox.session(python=OLDEST)
 def soak(session: nox.Session) -> None:
     """Kills a batch of 2,000 jobs a hundred times; minutes, and not part of the default run."""

@@ -261,7 +261,8 @@ SCENARIOS = {
         lambda f: f"{f.twice} / {f.lost}{_held(f)}",
     ),
     "drop": Scenario(
-        "accepted, then the connection breaks, 3 jobs: paid twice in the run / after a re-run / called failed",
+        "accepted, then the connection breaks, 3 jobs: paid twice in the run / after a re-run"
+        " / called failed",
         drop,
         lambda f: f"{f.first} / {f.twice} / {f.lost}{_held(f)}",
     ),

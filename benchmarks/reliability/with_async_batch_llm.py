@@ -1,4 +1,4 @@
-"""The jobs with async-batch-llm: ``process_prompts`` over a callable, and its production artifacts."""
+"""The jobs with async-batch-llm: ``process_prompts`` over a callable, with a checkpoint."""
 
 from __future__ import annotations
 

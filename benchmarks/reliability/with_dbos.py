@@ -43,9 +43,7 @@ def main(told: Task) -> None:
         }
     )
     DBOS.launch()
-    DBOS.register_queue(
-        "clips", worker_concurrency=told.concurrency, polling_interval_sec=INTERVAL
-    )
+    DBOS.register_queue("clips", worker_concurrency=told.concurrency, polling_interval_sec=INTERVAL)
     handles = {}
     for prompt in told.prompts:
         with SetWorkflowID(prompt):

@@ -1,12 +1,12 @@
 """Runs batchkit and its peers through five ways of going wrong; prints who paid twice.
 
-``python benchmarks/reliability/run.py``; see README.md beside it.
+``python benchmarks/reliability/compare_tools.py``; ``nox -s reliability`` installs what it needs.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import importlib.metadata
 import platform
 import subprocess
@@ -51,7 +51,7 @@ def _cell(tool: Tool, name: str, folder: Path, *, keys: bool) -> str:
 def _head(tools: list[Tool]) -> str:
     packages = dict.fromkeys(tool.package for tool in tools)
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    today = dt.datetime.now(tz=dt.UTC).date().isoformat()
     return f"{today}, Python {platform.python_version()}: {versions}"
 
 
