@@ -91,22 +91,24 @@ class Empty(FakeClient):
     """Says "succeeded" without a result, so often; then names it."""
 
     times = 0
+    cost: float | None = 1.0
 
     def poll(self, handle: Handle) -> RemoteStatus:
         found = super().poll(handle)
         if found.state is RemoteState.SUCCEEDED and self.times:
             self.times -= 1
-            return RemoteStatus(state=found.state, finished=Finished(), cost=1.0)
+            return RemoteStatus(state=found.state, finished=Finished(), cost=self.cost)
         return found
 
 
+@pytest.mark.parametrize("cost", [1.0, None])
 @pytest.mark.parametrize(("times", "status"), [(2, JobStatus.COMPLETED), (9, JobStatus.FAILED)])
 def test_succeeded_without_a_result_is_asked_again_and_is_no_success(
-    make_runner: MakeRunner, tmp_path: Path, times: int, status: JobStatus
+    make_runner: MakeRunner, tmp_path: Path, times: int, status: JobStatus, cost: float | None
 ) -> None:
     provider = FakeProvider()
     client = Empty(provider)
-    client.times = times
+    client.times, client.cost = times, cost
     runner = make_runner(client, output=str(tmp_path / "out"))
     job = runner.add("a cat")
     runner.run()
@@ -114,7 +116,7 @@ def test_succeeded_without_a_result_is_asked_again_and_is_no_success(
     assert found.status is status
     if status is JobStatus.FAILED:
         assert found.error is not None
-        assert (found.error.code, found.cost) == ("empty_output", 1.0)
+        assert (found.error.code, found.cost) == ("empty_output", cost)
         client.times = 0
         assert runner.reattach(job)
         runner.run()
