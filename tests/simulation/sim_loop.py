@@ -80,7 +80,8 @@ class Simulation:
 
     def _open(self) -> Storage:
         spec = self.world.plan.storage
-        return open_storage(spec.format(folder=self.world.folder) if "{" in spec else spec)
+        where = spec.format(folder=self.world.folder) if "{" in spec else spec
+        return self.world.closes(open_storage(where))
 
     def _inner(self) -> Storage:
         """A storage as a new process opens it; memory lives on."""

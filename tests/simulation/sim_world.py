@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sim_shelf import Shelf
 
     from batchkit import BatchRunner
-    from batchkit.storage import Entry
+    from batchkit.storage import Entry, Storage
 
 #: More points than that in one run are a run that does not end.
 MOST_POINTS = 20_000
@@ -105,6 +105,7 @@ class World:
         self._points = 0
         self._paused_since: float | None = None
         self._folder: Path | None = None
+        self._opened = ExitStack()
 
     @property
     def folder(self) -> Path:
@@ -122,7 +123,13 @@ class World:
         """Of the batch; a server may hold those of other seeds."""
         return self.folder.name if self.has_rescue_file else "default"
 
+    def closes(self, storage: Storage) -> Storage:
+        """This storage, closed when the simulation ends."""
+        self._opened.callback(storage.close)
+        return storage
+
     def close(self) -> None:
+        self._opened.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
