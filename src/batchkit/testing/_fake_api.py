@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from batchkit._errors import UsageError
+from batchkit.testing._words import with_word
 
 if TYPE_CHECKING:
     import httpx
@@ -200,26 +201,13 @@ class FakeAPI:
         return "" if waits else plan
 
     def _confused(self, value: object) -> object:
-        changed, count = _with_word(value, self._state_key)
+        changed, count = with_word(value, self._state_key, _UNKNOWN_WORD)
         if not count:
             raise UsageError(
                 f"an answer has no field {self._state_key!r}: name the field that says how a job "
                 "is, as FakeAPI(state_key=...)"
             )
         return changed
-
-
-def _with_word(value: object, key: str) -> tuple[object, int]:
-    """A JSON value with an unknown word in every field of that name, and how many there were."""
-    if isinstance(value, Mapping):
-        pairs = {name: _with_word(item, key) for name, item in value.items()}
-        changed = {name: item for name, (item, _) in pairs.items()}
-        count = sum(found for _, found in pairs.values())
-        return ({**changed, key: _UNKNOWN_WORD}, count + 1) if key in value else (changed, count)
-    if isinstance(value, (list, tuple)):
-        items = [_with_word(item, key) for item in value]
-        return [item for item, _ in items], sum(found for _, found in items)
-    return value, 0
 
 
 def _is_post(asked: Asked) -> bool:

@@ -143,12 +143,16 @@ class Ledger:
         """Items that were billed more than once."""
         return sorted(item for item, count in self.charges.items() if count > 1)
 
-    def check(self, *batches: BatchView, allowed: Iterable[str] = ()) -> LedgerReport:
+    def check(
+        self, *batches: BatchView, allowed: Iterable[str] = (), costs_told: bool = True
+    ) -> LedgerReport:
         """Compares what the provider knows with what batches know.
 
         Args:
             batches: every batch that used this provider, run or opened.
             allowed: items whose second charge a person explicitly allowed.
+            costs_told: whether the provider's interface tells what a job cost; where it does not,
+                a job that a batch knows by its handle counts as known.
 
         Returns:
             a report with a line for each item; ``report.raise_for_faults()`` asserts that nothing
@@ -156,7 +160,7 @@ class Ledger:
         """
         from batchkit.testing._ledger_check import compare
 
-        return compare(self, batches, frozenset(allowed))
+        return compare(self, batches, frozenset(allowed), costs_told=costs_told)
 
 
 @attrs.define

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -24,6 +24,8 @@ _GAVE_UP = (ErrorKind.DEADLINE, ErrorKind.NOT_FOUND)
 _TOLD = ("completed", "collecting", "expired", "failed")
 #: ...and those that may: a cancel, or a person, overrides what was said before.
 _PERHAPS_TOLD = ("canceled", "released", "uncertain", "failed")
+#: Last words on an attempt whose result is here.
+_HAVE_IT = ("completed", "collecting")
 _ALL_SHOWN = 60
 
 
@@ -134,8 +136,11 @@ class _Known:
     def vouches_for(self, bill: Bill) -> bool:
         """Whether its handle is the one of the bill."""
         # What a person resolved has its handle in the job alone.
-        handles = (self.attempt.handle, self.job.handle if self.is_last else None)
-        return any(handle is not None and handle.id == bill.job for handle in handles)
+        handles = [self.attempt.handle, self.job.handle if self.is_last else None]
+        if any(handle is not None and handle.id == bill.job for handle in handles):
+            return True
+        # Where the answer to the submission is the result, there never is a handle.
+        return handles == [None, None] and self.attempt.outcome in _HAVE_IT
 
     @property
     def is_last(self) -> bool:
@@ -157,9 +162,15 @@ class _Known:
         return None if outcome in _PERHAPS_TOLD else False
 
 
-def compare(ledger: Ledger, batches: Iterable[BatchView], allowed: frozenset[str]) -> LedgerReport:
+def compare(
+    ledger: Ledger,
+    batches: Iterable[BatchView],
+    allowed: frozenset[str],
+    *,
+    costs_told: bool = True,
+) -> LedgerReport:
     """The report of :meth:`Ledger.check`."""
-    attempts: dict[str, _Known] = {}
+    attempts: defaultdict[str, list[_Known]] = defaultdict(list)
     jobs: defaultdict[str, list[Job]] = defaultdict(list)
     for batch in batches:
         uncertain = set(_uncertain(batch))
@@ -167,13 +178,22 @@ def compare(ledger: Ledger, batches: Iterable[BatchView], allowed: frozenset[str
             jobs[item_of(job)].append(job)
             for attempt in batch.attempts(job):
                 was = (job.id, attempt.number) in uncertain
-                attempts[attempt.submit_key] = _Known(job, attempt, was)
+                attempts[item_of(job)].append(_Known(job, attempt, was))
     bills: defaultdict[str, list[Bill]] = defaultdict(list)
     for bill in ledger.bills.values():
         bills[bill.item].append(bill)
     names = sorted({*jobs, *bills, *ledger.submissions})
     judged = [
-        _Judge(ledger, name, jobs[name], bills[name], attempts, name in allowed) for name in names
+        _Judge(
+            ledger,
+            name,
+            jobs[name],
+            bills[name],
+            attempts[name],
+            allowed=name in allowed,
+            costs_told=costs_told,
+        )
+        for name in names
     ]
     return _summed(ledger, judged)
 
@@ -205,6 +225,27 @@ def _summed(ledger: Ledger, judged: Sequence[_Judge]) -> LedgerReport:
     )
 
 
+def _owners(bills: Sequence[Bill], attempts: Sequence[_Known]) -> dict[str, _Known | None]:
+    """Which attempt started each job: by the submit key, where the interface has a place for it,
+    else by the handle, else any one attempt that got no other job."""
+    left = list(attempts)
+    owners: dict[str, _Known | None] = {}
+    tests: Sequence[Callable[[Bill, _Known], bool]] = (
+        lambda bill, known: known.attempt.submit_key == bill.key,
+        lambda bill, known: known.attempt.handle is not None and known.vouches_for(bill),
+        lambda bill, known: not bill.key and (known.vouches_for(bill) or known.listed),
+    )
+    for fits in tests:
+        for bill in bills:
+            found = next((known for known in left if fits(bill, known)), None)
+            if owners.get(bill.job) is None and found is not None:
+                owners[bill.job] = found
+                # A provider that replays keys, or not, may bill one key twice.
+                if not bill.key:
+                    left.remove(found)
+    return {bill.job: owners.get(bill.job) for bill in bills}
+
+
 class _Judge:
     """Judges one item."""
 
@@ -214,12 +255,17 @@ class _Judge:
         name: str,
         jobs: Sequence[Job],
         bills: Sequence[Bill],
-        attempts: dict[str, _Known],
+        attempts: Sequence[_Known],
+        *,
         allowed: bool,
+        costs_told: bool,
     ) -> None:
         self.ledger, self.name, self.jobs, self.bills = ledger, name, jobs, bills
-        self._known = {bill.job: attempts.get(bill.key) for bill in bills}
+        self._costs_told = costs_told
+        self._known = _owners(bills, attempts)
         self.known_cents = sum(round((job.cost or 0.0) * 100) for job in jobs)
+        if not costs_told:
+            self.known_cents = sum(bill.cents for bill in bills if self._told(bill))
         self.lost = [bill for bill in bills if not self._is_known(bill, allowed)]
         self.twice = [] if allowed else list(self._needless())
         self.unaccounted = self._unaccounted()
@@ -254,7 +300,9 @@ class _Judge:
 
     def _told(self, bill: Bill) -> bool | None:
         known = self._known[bill.job]
-        return known is not None and known.vouches_for(bill) and known.told
+        if known is None or not known.vouches_for(bill):
+            return False
+        return known.told if self._costs_told else True
 
     def _faults(self) -> Iterator[str]:
         for bill in self.lost:

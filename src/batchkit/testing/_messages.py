@@ -67,6 +67,7 @@ class Reply:
         later: processes the request, after *wait*.
         refuse: seconds for which nobody listens afterwards.
         sent: called with whether all of it went out.
+        refused: code and message of a refusal that is not in the provider's words yet.
     """
 
     status: int = 200
@@ -79,6 +80,7 @@ class Reply:
     later: Callable[[], Reply] | None = None
     refuse: float = 0.0
     sent: Callable[[bool], object] | None = None
+    refused: tuple[str, str] | None = None
 
     def encoded(self) -> tuple[str, bytes]:
         """Content type and body, as they are sent."""
@@ -94,4 +96,7 @@ def refusal(
 ) -> Reply:
     """An error as the fake provider words it."""
     error = {"code": code or str(status), "message": message, **more}
-    return Reply(status=status, headers=headers, data={"error": error}, processed=False)
+    refused = (error["code"], message)
+    return Reply(
+        status=status, headers=headers, data={"error": error}, processed=False, refused=refused
+    )

@@ -80,8 +80,6 @@ def _spoiled(word: Word, reply: Reply, clock: Clock) -> Reply:
         return attrs.evolve(reply, status=200, data=["what", {"is": "this?"}])
     if name == "no_id":
         return attrs.evolve(reply, status=200, data={"state": "queued"})
-    if name == "confused":
-        return attrs.evolve(reply, status=200, data={**reply.data, "state": "simmering"})
     if name == "corrupt" and reply.body:
         middle = len(reply.body) // 2
         other = bytes([reply.body[middle] ^ 1])

@@ -182,6 +182,15 @@ class Model:
         """One status query: time goes on, and the job is told as JSON values."""
         job.polls += 1
         self.advance(job)
+        return self.tell(job)
+
+    def is_over(self, job: RemoteJob) -> bool:
+        """Whether a job has ended by now."""
+        self.advance(job, polled=False)
+        return job.state not in _RUNNING
+
+    def tell(self, job: RemoteJob) -> dict[str, Any]:
+        """How a job is, as JSON values; the look does not count as a status query."""
         done = self._progress(job)
         word, state = _word(job), job.state
         told: dict[str, Any] = {"id": job.id, "item": job.item, "state": word}
@@ -210,6 +219,12 @@ class Model:
         if over:
             failed = job.script in ("fail", "flaky")
             self._end(job, _S.FAILED if failed else _S.SUCCEEDED)
+
+    def finish(self, job: RemoteJob) -> dict[str, Any]:
+        """Ends a job at once, for interfaces whose one answer is the result; told as by
+        :meth:`look`."""
+        job.polls_left, job.started = 0, job.started - (job.seconds or 0.0)
+        return self.look(job)
 
     def _end(self, job: RemoteJob, state: RemoteState) -> None:
         job.state = state

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from batchkit._errors import UsageError
+from batchkit.testing._dialect import Dialect
 from batchkit.testing._http_client import AsyncHTTPFakeClient, HTTPFakeClient
 from batchkit.testing._ledger import Ledger
 from batchkit.testing._provider import FakeProvider
@@ -21,13 +22,14 @@ _FAILURES = ("500", "reset", "503", "429")
 _GARBAGE = ("garbage", "wrong_json", "cut", "noise")
 
 
-class FakeServer:
+class ServedProvider:
     """A fake provider behind HTTP, in a thread of this process. A context manager.
 
     Args:
         provider: what is served; by default made of *options*.
         host: an address of this machine.
         port: 0 takes a free one.
+        dialect: another interface than its own; see :mod:`batchkit.testing.vendors`.
         options: as for :class:`FakeProvider`.
 
     Attributes:
@@ -43,12 +45,14 @@ class FakeServer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        dialect: Callable[[FakeProvider], Dialect] | None = None,
         **options: Any,
     ) -> None:
         if provider is not None and options:
-            raise UsageError("give FakeServer a provider, or the options of a new one")
+            raise UsageError("give the server a provider, or the options of a new one")
         self.provider = provider or FakeProvider(**options)
-        self._site = Site(self.provider, host, port)
+        spoken = self.provider.routes if dialect is None else dialect(self.provider)
+        self._site = Site(self.provider, host, port, spoken)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._started = threading.Event()
@@ -57,7 +61,7 @@ class FakeServer:
         self._failures, self._garbage = itertools.cycle(_FAILURES), itertools.cycle(_GARBAGE)
 
     def __repr__(self) -> str:
-        return f"<FakeServer {self.url}>"
+        return f"<{type(self).__name__} {self.url}>"
 
     @property
     def url(self) -> str:
@@ -98,29 +102,6 @@ class FakeServer:
     def _first(self, word: str) -> None:
         with self.provider.lock:
             self.provider.plan.script_first(word)
-
-    # -- clients -----------------------------------------------------------------------------
-
-    def client(self, **options: Any) -> HTTPFakeClient:
-        """A client that fits the provider; closed with the server.
-
-        Args:
-            options: those of :class:`HTTPFakeClient`.
-        """
-        made = HTTPFakeClient(self.url, **self._fitting(options))
-        self._clients.callback(made.close)
-        return made
-
-    def async_factory(self, **options: Any) -> Callable[[], AsyncHTTPFakeClient]:
-        """Makes async clients: give it to a runner, and each run has one of its own.
-
-        Args:
-            options: those of :class:`AsyncHTTPFakeClient`.
-        """
-        return functools.partial(AsyncHTTPFakeClient, self.url, **self._fitting(options))
-
-    def _fitting(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {"keys": self.provider.keys, "api_key": self.provider.api_key or "", **options}
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._work, name="batchkit-fake-server", daemon=True)
@@ -171,3 +152,43 @@ class FakeServer:
 
         self._loop.call_soon_threadsafe(work)
         done.wait()
+
+
+class FakeServer(ServedProvider):
+    """A fake provider behind its own HTTP interface, in a thread of this process.
+
+    A context manager.
+
+    Args:
+        provider: what is served; by default made of *options*.
+        host: an address of this machine.
+        port: 0 takes a free one.
+        options: as for :class:`FakeProvider`.
+
+    Attributes:
+        provider: its jobs, its script and its ledger.
+
+    Raises:
+        OSError: the port is taken; at the start.
+    """
+
+    def client(self, **options: Any) -> HTTPFakeClient:
+        """A client that fits the provider; closed with the server.
+
+        Args:
+            options: those of :class:`HTTPFakeClient`.
+        """
+        made = HTTPFakeClient(self.url, **self._fitting(options))
+        self._clients.callback(made.close)
+        return made
+
+    def async_factory(self, **options: Any) -> Callable[[], AsyncHTTPFakeClient]:
+        """Makes async clients: give it to a runner, and each run has one of its own.
+
+        Args:
+            options: those of :class:`AsyncHTTPFakeClient`.
+        """
+        return functools.partial(AsyncHTTPFakeClient, self.url, **self._fitting(options))
+
+    def _fitting(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"keys": self.provider.keys, "api_key": self.provider.api_key or "", **options}

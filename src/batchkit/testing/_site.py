@@ -8,6 +8,7 @@ import logging
 import socket
 from typing import Any
 
+from batchkit.testing._dialect import Dialect
 from batchkit.testing._messages import Reply, Wire, refusal
 from batchkit.testing._provider import FakeProvider
 from batchkit.testing._wire import post, read_request, reset, write_reply
@@ -28,10 +29,18 @@ class Site:
         provider: what is served.
         host: an address of this machine.
         port: 0 takes a free one.
+        dialect: its interface; by default the fake provider's own.
     """
 
-    def __init__(self, provider: FakeProvider, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        provider: FakeProvider,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        dialect: Dialect | None = None,
+    ) -> None:
         self.provider, self.host, self.port = provider, host, port
+        self.dialect = dialect or provider.routes
         self._idle: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._listener: socket.socket | None = None
@@ -126,7 +135,7 @@ class Site:
         if request is None:
             return False
         try:
-            reply = self.provider.routes.answer(request)
+            reply = self.dialect.answer(request)
         except Exception:
             # A fault of the fake itself; whoever tests has to see it.
             log.exception("the fake provider failed at %s %s", request.method, request.path)

@@ -1,0 +1,130 @@
+"""What every provider's client has to show against a server that speaks its language."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vendor_batch import KEY, make_runner, media_url
+
+from batchkit import GenerateVideo, Job, JobStatus, TranscribeVideo
+from batchkit.testing import SEEDED, FakeClock, check_client
+from batchkit.testing.vendors import VendorServer
+
+_SCRIPT = Path(__file__).with_name("vendor_batch.py")
+#: Share of requests that go wrong, of every kind.
+FAULTS = 0.15
+#: What is drawn: not what is given up after a minute only, a download that stalls and a result
+#: that is gone.
+_DRAWN = {
+    kind: [word for word in SEEDED[kind] if word not in ("stall", "expire")]
+    for kind in ("fetch", "job")
+}
+#: Seconds that a batch that is killed may take until then.
+_PATIENCE = 60.0
+_HELD = (JobStatus.UNCERTAIN, JobStatus.SUBMITTING)
+
+
+def conforms(vendor: str, *, transcribes: bool = False, **options: Any) -> tuple[str, ...]:
+    """The clauses of :func:`check_client` that could not be tried; it fails at a broken one."""
+    request = TranscribeVideo(source=media_url("check")) if transcribes else None
+    with VendorServer(vendor, api_key=KEY, clock=(clock := FakeClock())) as server:
+        return check_client(
+            lambda: server.client(**options),
+            server,
+            request=request or GenerateVideo(prompt="a cat"),
+            secrets=[KEY],
+            clock=clock,
+        )
+
+
+def dropped_once(
+    vendor: str, *, transcribes: bool = False, keeps_keys: bool = False, **options: Any
+) -> tuple[JobStatus, int]:
+    """A submission whose connection breaks after the acceptance: what becomes of it, and how
+    often it was sent."""
+    with VendorServer(vendor, api_key=KEY, keeps_keys=keeps_keys) as server:
+        server.drop_next()
+        asked: dict[str, Any] = {"url": server.url, "vendor": vendor, "options": options}
+        runner = make_runner(asked | {"storage": "memory", "output": None})
+        name = "cat.mp4" if transcribes else "cat"
+        job = runner.add(TranscribeVideo(source=media_url(name)) if transcribes else name)
+        runner.run()
+        assert server.check(runner).ok
+        return runner.job(job).status, server.submissions()
+
+
+def killed_once(
+    vendor: str,
+    folder: Path,
+    *,
+    transcribes: bool = False,
+    jobs: int = 200,
+    keeps_keys: bool = False,
+    **options: Any,
+) -> Mapping[str, int]:
+    """Runs a batch in a process that is killed in its middle, then to its end; how it went.
+
+    The ledger has to balance, and every job has ended or is listed.
+    """
+    with VendorServer(
+        vendor,
+        api_key=KEY,
+        seed=vendor,
+        fault_rate=FAULTS,
+        faults=_DRAWN,
+        keeps_keys=keeps_keys,
+    ) as server:
+        asked: dict[str, Any] = {
+            "url": server.url,
+            "vendor": vendor,
+            "options": options,
+            "storage": str(folder / "batch.db"),
+            "output": str(folder / "out"),
+            "jobs": jobs,
+            "transcribes": transcribes,
+        }
+        _kill_in_the_middle(server, asked)
+        assert subprocess.run(_command(asked), check=False).returncode == 0
+        runner = make_runner(asked)
+        try:
+            report = server.check(runner)
+            report.raise_for_faults()
+            found = list(runner.jobs())
+            assert len(found) == jobs
+            assert not [job for job in found if not (job.done or job.status in _HELD)]
+            return _counted(found, server)
+        finally:
+            runner.close()
+
+
+def _command(asked: Mapping[str, Any]) -> list[str]:
+    return [sys.executable, str(_SCRIPT), json.dumps(asked)]
+
+
+def _kill_in_the_middle(server: VendorServer, asked: Mapping[str, Any]) -> None:
+    process = subprocess.Popen(_command(asked))
+    give_up = time.monotonic() + _PATIENCE
+    while server.submissions() < int(asked["jobs"]) // 2:
+        assert process.poll() is None, "it ended before it was killed"
+        assert time.monotonic() < give_up, f"only {server.submissions()} were submitted"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def _counted(found: list[Job], server: VendorServer) -> dict[str, int]:
+    counts = {str(status): 0 for status in JobStatus}
+    for job in found:
+        counts[str(job.status)] += 1
+    return {
+        **{name: count for name, count in counts.items() if count},
+        "submissions": server.submissions(),
+        "charges": server.ledger.charges.total(),
+    }
