@@ -170,7 +170,9 @@ def test_tables_that_somebody_deleted(make: Make, server: Server, schema: str) -
 
 # -- lost connections --------------------------------------------------------------------------
 
-KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'batchkit'"
+#: Waits until they are gone: one that is about to end answers a last time.
+KILL = """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE application_name = 'batchkit'"""
 
 
 def test_connections_that_the_server_ended_are_made_again(make: Make, server: Server) -> None:

@@ -151,14 +151,15 @@ class Database:
         self.refuse_children()
         try:
             return self._pool.getconn()
-        except PoolTimeout as exc:
-            # Why, if it is not that all of them are in use? A pool does not tell.
-            cause: psycopg.Error = exc
-            try:
-                self.connect().close()
-            except psycopg.Error as refused:
-                cause = refused
-            raise meaning(cause, self.location) from cause
+        except PoolTimeout:
+            log.info("%s: the pool gave no connection in time", self.location)
+        try:
+            # A pool does not tell why. After an outage it waits, longer each time, before it tries
+            # again, and may not know yet that the server is back.
+            self.connect().close()
+            return self._pool.getconn()
+        except psycopg.Error as exc:
+            raise meaning(exc, self.location) from exc
 
     # -- writing ---------------------------------------------------------------------------
 
