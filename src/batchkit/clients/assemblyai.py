@@ -23,6 +23,7 @@ from batchkit._jobs import ErrorKind, Handle, Job, JobError
 from batchkit._requests import Request, TranscribeVideo
 from batchkit._results import Output, Segment, Transcript, Word
 from batchkit.clients._http_values import number
+from batchkit.clients._transcripts import sentences
 from batchkit.clients.base import Accepted, Capabilities, Finished, RemoteState, RemoteStatus
 from batchkit.clients.http import Exchange, HttpClient, HttpRequest, HttpResponse
 
@@ -174,26 +175,3 @@ def _word(word: Mapping[str, Any]) -> Word:
         text=str(word["text"]),
         probability=number(word.get("confidence")),
     )
-
-
-#: Seconds and characters that one subtitle holds at most.
-_LONGEST_SEGMENT, _MOST_CHARACTERS = 6.0, 84
-
-
-def sentences(words: tuple[Word, ...]) -> tuple[Segment, ...]:
-    """Words as subtitles: a new one after the end of a sentence, or when it gets too long."""
-    segments: list[Segment] = []
-    part: list[Word] = []
-    for word in words:
-        part.append(word)
-        length = sum(len(each.text) + 1 for each in part)
-        long = word.end - part[0].start >= _LONGEST_SEGMENT or length >= _MOST_CHARACTERS
-        if long or word.text.endswith((".", "?", "!")):
-            segments.append(_segment(part))
-            part = []
-    return (*segments, _segment(part)) if part else tuple(segments)
-
-
-def _segment(words: list[Word]) -> Segment:
-    text = " ".join(word.text for word in words)
-    return Segment(start=words[0].start, end=words[-1].end, text=text, words=tuple(words))
