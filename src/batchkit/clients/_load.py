@@ -13,7 +13,10 @@ GROUP = "batchkit.clients"
 
 _SHIPPED = {
     "assemblyai": "batchkit.clients.assemblyai:AssemblyAIClient",
+    "deepgram": "batchkit.clients.deepgram:DeepgramClient",
     "fal": "batchkit.clients.fal:FalClient",
+    "groq": "batchkit.clients.openai_audio:GroqClient",
+    "openai-audio": "batchkit.clients.openai_audio:OpenAIAudioClient",
     "openai-videos": "batchkit.clients.openai_videos:OpenAIVideosClient",
     "openrouter": "batchkit.clients.openrouter:OpenRouterClient",
     "runway": "batchkit.clients.runway:RunwayClient",
