@@ -279,8 +279,8 @@ def _detail(response: HttpResponse) -> Fault:
     except (ValueError, AttributeError):
         return Fault()
     if isinstance(detail, dict):
-        wrapped = HttpResponse(status=response.status, content=json.dumps(detail).encode())
-        return parse_openai_fault(wrapped)
+        body = detail if "error" in detail else {"error": detail}
+        return parse_openai_fault(attrs.evolve(response, content=json.dumps(body).encode()))
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):
         where = ".".join(map(str, detail[0].get("loc") or ()))
         return Fault(message=f"{where}: {detail[0].get('msg')}", code=detail[0].get("type"))
