@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -22,6 +23,16 @@ _MOST_RUNS = 20
 def media_url(name: str) -> str:
     """An address that a provider is given; nobody asks it for anything."""
     return f"https://media.example/{name}"
+
+
+def recording(files: str | None, name: str) -> TranscribeVideo:
+    """Asks for what a recording says: an address, or a file in a folder. What is in the file is
+    its item, as the fake servers of speech providers read it."""
+    if files is None:
+        return TranscribeVideo(source=media_url(name))
+    path = Path(files, name)
+    path.write_text(name, "utf-8")
+    return TranscribeVideo(source=str(path))
 
 
 def make_client(asked: Mapping[str, Any]) -> Any:
@@ -54,7 +65,7 @@ def requests_of(asked: Mapping[str, Any]) -> list[str | Request]:
     names = [f"item {number:04d}" for number in range(int(asked["jobs"]))]
     if not asked["transcribes"]:
         return list(names)
-    return [TranscribeVideo(source=media_url(name.replace(" ", "-"))) for name in names]
+    return [recording(asked["files"], f"{name.replace(' ', '-')}.wav") for name in names]
 
 
 def main() -> None:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vendor_batch import KEY, make_runner, media_url
+from vendor_batch import KEY, make_runner, recording
 
-from batchkit import GenerateVideo, Job, JobStatus, TranscribeVideo
+from batchkit import GenerateVideo, Job, JobStatus
 from batchkit.testing import SEEDED, FakeClock, check_client
 from batchkit.testing.vendors import VendorServer
 
@@ -31,9 +31,14 @@ _PATIENCE = 60.0
 _HELD = (JobStatus.UNCERTAIN, JobStatus.SUBMITTING)
 
 
-def conforms(vendor: str, *, transcribes: bool = False, **options: Any) -> tuple[str, ...]:
-    """The clauses of :func:`check_client` that could not be tried; it fails at a broken one."""
-    request = TranscribeVideo(source=media_url("check")) if transcribes else None
+def conforms(
+    vendor: str, *, transcribes: bool = False, files: str | None = None, **options: Any
+) -> tuple[str, ...]:
+    """The clauses of :func:`check_client` that could not be tried; it fails at a broken one.
+
+    With *transcribes* it is given addresses, or files that are written into the folder *files*.
+    """
+    request = recording(files, "check.wav") if transcribes else None
     with VendorServer(vendor, api_key=KEY, clock=(clock := FakeClock())) as server:
         return check_client(
             lambda: server.client(**options),
@@ -45,7 +50,12 @@ def conforms(vendor: str, *, transcribes: bool = False, **options: Any) -> tuple
 
 
 def dropped_once(
-    vendor: str, *, transcribes: bool = False, keeps_keys: bool = False, **options: Any
+    vendor: str,
+    *,
+    transcribes: bool = False,
+    files: str | None = None,
+    keeps_keys: bool = False,
+    **options: Any,
 ) -> tuple[JobStatus, int]:
     """A submission whose connection breaks after the acceptance: what becomes of it, and how
     often it was sent."""
@@ -53,8 +63,7 @@ def dropped_once(
         server.drop_next()
         asked: dict[str, Any] = {"url": server.url, "vendor": vendor, "options": options}
         runner = make_runner(asked | {"storage": "memory", "output": None})
-        name = "cat.mp4" if transcribes else "cat"
-        job = runner.add(TranscribeVideo(source=media_url(name)) if transcribes else name)
+        job = runner.add(recording(files, "cat.wav") if transcribes else "cat")
         runner.run()
         assert server.check(runner).ok
         return runner.job(job).status, server.submissions()
@@ -65,6 +74,7 @@ def killed_once(
     folder: Path,
     *,
     transcribes: bool = False,
+    files: str | None = None,
     jobs: int = 200,
     keeps_keys: bool = False,
     **options: Any,
@@ -89,6 +99,7 @@ def killed_once(
             "output": str(folder / "out"),
             "jobs": jobs,
             "transcribes": transcribes,
+            "files": files,
         }
         _kill_in_the_middle(server, asked)
         assert subprocess.run(_command(asked), check=False).returncode == 0

@@ -27,7 +27,10 @@ __all__ = ["Dialect", "Route", "VENDORS", "VendorServer"]
 
 #: Where each dialect is; by the names of :func:`batchkit.clients.load`.
 _DIALECTS = {
+    "deepgram": "batchkit.testing.vendors._deepgram:DeepgramDialect",
     "fal": "batchkit.testing.vendors._fal:FalDialect",
+    "groq": "batchkit.testing.vendors._openai_audio:GroqDialect",
+    "openai-audio": "batchkit.testing.vendors._openai_audio:OpenAIAudioDialect",
 }
 #: Whose servers there are.
 VENDORS = tuple(sorted(_DIALECTS))
