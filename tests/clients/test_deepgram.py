@@ -98,6 +98,13 @@ def test_utterances_are_the_segments_and_tell_the_speakers() -> None:
     }
 
 
+def test_words_tell_the_speakers_where_no_utterances_were_asked_for() -> None:
+    words = [{"word": "Hi", "start": 0, "end": 0.4, "speaker": 1}]
+    channel = {"alternatives": [{"transcript": "Hi", "words": words}]}
+    done = deepgram.parse_listen(answer({"results": {"channels": [channel]}}))
+    assert done.value == {"speakers": [{"start": 0, "end": 0.4, "speaker": 1}]}
+
+
 def test_channels_are_put_together_by_time() -> None:
     second = {"alternatives": [{"transcript": "Yes.", "words": [
         {"word": "Yes.", "start": 1.0, "end": 1.4}]}]}  # fmt: skip
@@ -194,6 +201,8 @@ def test_a_file_is_sent_once_and_its_transcript_kept(executor: str, tmp_path: Pa
     assert job.result.text == "Hello there. Bye"
     (asked,) = sent
     assert asked.url.path == "/v1/listen"
+    # The whole work is done before the first byte of the answer.
+    assert asked.extensions["timeout"]["read"] >= 1800
     assert dict(asked.url.params) == {"punctuate": "true", "model": "nova-3", "language": "en"}
     assert (asked.headers["content-type"], asked.headers["content-length"]) == (
         "audio/mpeg",

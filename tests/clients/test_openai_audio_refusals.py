@@ -66,6 +66,7 @@ def test_errors(status: int, body: Any, outcome: JobStatus, kind: ErrorKind, tal
         (498, error("flex is full", "capacity_exceeded"), ("rate_limit", "capacity_exceeded")),
         (413, error("Request Entity Too Large", "request_too_large"), ("", "request_too_large")),
         (422, {"detail": [{"loc": ["body"], "msg": "m", "type": "missing"}]}, ("", "missing")),
+        (503, {"detail": {"message": "it loads", "code": "not_ready"}}, ("", "not_ready")),
         (500, "Internal Server Error", ("", None)),
         (500, {"detail": 7}, ("", None)),
     ],
