@@ -57,7 +57,7 @@ def documented_constants(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(("name", "value"), objects(), ids=lambda case: str(case)[:40])
+@pytest.mark.parametrize(("name", "value"), objects(), ids=[name for name, _ in objects()])
 def test_every_name_is_documented(name: str, value: Any) -> None:
     if isinstance(value, type) or callable(value):
         # attrs writes no docstring; an inherited one says nothing about this class.

@@ -34,8 +34,8 @@ SCENARIO = (
 ALLOWED = {"dog": 2, "fox": 0, "hen": 0}
 #: How a job ends when nothing dies; a death may also leave it uncertain.
 ENDS = {"elk": "uncertain", "fox": "uncertain", "gnu": "failed", "hen": "failed", "kiwi": "expired"}
-#: Storages by the text that makes them; a name with {folder} in it is a file of that world.
-STORAGES = ("{folder}/batch.db", "{folder}/batch.jsonl")
+#: Storages in a file of their world, by the text that makes them; see ``crash_zygote``.
+STORAGES = ("{folder}/batch.db", "{folder}/batch.jsonl", "encrypted {folder}/batch.db")
 
 ZYGOTE = Path(__file__).with_name("crash_zygote.py")
 #: Memory, where there is such a disk: syncing costs nothing there.

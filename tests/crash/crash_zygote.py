@@ -20,8 +20,11 @@ import trio  # noqa: F401 - imported once, for all children
 from crash_provider import AsyncFileClient, FileClient
 
 from batchkit import BatchBusyError, BatchRunner
+from batchkit.storage import EncryptedStorage, PostgresStorage, Storage, open_storage
 from batchkit.testing import FakeClock
 
+#: Of encrypted storages; made up, so that every run has the same.
+_KEY = bytes(range(32))
 #: The exit code of a child that died where it was told to; what a shell shows after ``kill -9``.
 DIED = 137
 #: Another runner had the batch.
@@ -52,6 +55,16 @@ class Points:
             (self._folder / "go").read_bytes()
 
 
+def storage_of(spec: str, folder: Path) -> Storage:
+    """The storage of one run: a file, an encrypted one, or a PostgreSQL server."""
+    kind, _, rest = spec.format(folder=folder).rpartition(" ")
+    if kind:
+        return EncryptedStorage(rest, key=_KEY)
+    if rest.startswith("postgresql:"):
+        return PostgresStorage(rest, rescue=folder / "rescue.jsonl")
+    return open_storage(rest)
+
+
 def play(order: dict[str, Any]) -> int:
     """One run in this process; its exit code."""
     logging.disable(logging.CRITICAL)
@@ -60,8 +73,9 @@ def play(order: dict[str, Any]) -> int:
     make = AsyncFileClient if order["executor"] in ("asyncio", "trio") else FileClient
     runner = BatchRunner(
         make(folder / "ledger.jsonl"),
-        name=folder.name,
-        storage=order["storage"].format(folder=folder),
+        # A server has the batches of other tests too.
+        name=f"{folder.parent.name}-{folder.name}",
+        storage=storage_of(order["storage"], folder),
         executor=order["executor"],
         # A later process never sees an earlier time.
         clock=FakeClock(now=1_800_000_000.0 + 10_000 * order["run"]),

@@ -62,6 +62,7 @@ RAW = base64.urlsafe_b64decode(KEY)
         base64.b64encode(RAW).decode(),
         base64.b64encode(RAW).decode().rstrip("="),
     ],
+    ids=["bytes", "unpadded", "spaces", "base64", "base64-unpadded"],
 )
 def test_one_key_in_several_ways(path: Path, same: bytes | str) -> None:
     with closing(encrypted(path)) as storage:

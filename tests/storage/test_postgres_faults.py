@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 from postgres_proxy import Cut, Proxy
-from postgres_server import Make, Server
 
 from batchkit import (
     Job,
@@ -22,6 +21,7 @@ from batchkit import (
 from batchkit._events import JobSubmitting
 from batchkit.storage import Change, Entry, PostgresStorage, Saved
 from batchkit.testing._check_storage_base import NOW, begin, counts_hold, new_job, stored
+from postgres_server import Make, Server
 
 pytest_plugins = ["postgres_fixtures"]
 _S = JobStatus
@@ -170,9 +170,7 @@ def test_tables_that_somebody_deleted(make: Make, server: Server, schema: str) -
 
 # -- lost connections --------------------------------------------------------------------------
 
-#: Waits until they are gone: one that is about to end answers a last time.
-KILL = """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-    WHERE application_name = 'batchkit'"""
+KILL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'batchkit'"
 
 
 def test_connections_that_the_server_ended_are_made_again(make: Make, server: Server) -> None:

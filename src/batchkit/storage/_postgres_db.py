@@ -31,6 +31,8 @@ log = logging.getLogger("batchkit.storage")
 #: Values of ``synchronous_commit`` for transactions that do not ask for more.
 _SYNCHRONOUS = {"off": "off", "normal": "off", "full": "on"}
 _BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+#: A server that ends takes its connections one by one: the next may be lost as well.
+_REPEATS = 2
 
 
 class Session(psycopg.Connection[TupleRow]):
@@ -115,7 +117,7 @@ class Database:
     # -- reading ---------------------------------------------------------------------------
 
     def read(self, text: str, *params: Any) -> Rows:
-        """The rows of a query; asked again once when the connection was lost."""
+        """The rows of a query; asked again when the connection was lost."""
         return self._again(self._read, text, params)
 
     def _read(self, text: str, params: Params) -> Rows:
@@ -123,16 +125,17 @@ class Database:
             return connection.execute(self.render(text), params).fetchall()
 
     def _again(self, do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Does it, and once more when a lost connection certainly left nothing behind."""
+        """Does it, and again when a lost connection certainly left nothing behind."""
         with explained(self.location):
-            try:
-                return do(*args, **kwargs)
-            except psycopg.Error as exc:
-                if not is_lost(exc):
-                    raise
-                log.info("%s: the connection was lost, trying again: %s", self.location, exc)
-            # The other idle connections are probably lost as well.
-            self._pool.check()
+            for _ in range(_REPEATS):
+                try:
+                    return do(*args, **kwargs)
+                except psycopg.Error as exc:
+                    if not is_lost(exc):
+                        raise
+                    log.info("%s: the connection was lost, trying again: %s", self.location, exc)
+                # The other idle connections are probably lost as well.
+                self._pool.check()
             return do(*args, **kwargs)
 
     @contextmanager
@@ -167,7 +170,7 @@ class Database:
         """Runs statements in one transaction; returns the rows of each.
 
         All of them leave at once, and then the commit: two round trips. When the connection is
-        lost, the transaction is looked up, and repeated once if it certainly did not commit.
+        lost, the transaction is looked up, and repeated if it certainly did not commit.
 
         Args:
             statements: none may need the rows of another.

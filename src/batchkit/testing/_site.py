@@ -144,10 +144,10 @@ class Site:
             await asyncio.sleep(reply.wait)
             reply = reply.later()
         close = request.headers.get("connection", "").lower() == "close" or reply.refuse > 0
-        goes_on = await self._reply(reader, writer, reply, close=close)
         if reply.refuse:
+            # Before the answer: whoever has read it finds nobody.
             self.refuse(reply.refuse)
-        return goes_on and not close
+        return await self._reply(reader, writer, reply, close=close) and not close
 
     async def _reply(
         self,

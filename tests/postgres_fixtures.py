@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres_server import Make, Server, programs, running_server
 
 from batchkit.storage import PostgresStorage
+from postgres_server import Make, Server, programs, running_server
 
 _numbers = itertools.count()
 
