@@ -251,6 +251,9 @@ async def _look_up(io: IO, job: Job) -> Job:
     if _too_early(io, job) > 0:
         # Somebody woke it; its absence still proves nothing.
         return await _decide(io, job)
+    if _too_late(io, job):
+        log.warning("job %d: the provider's list does not reach back to its submission", job.id)
+        return await _decide(io, job)
     return await retry_or_fail(io, job, _again(job))
 
 
@@ -266,6 +269,12 @@ def _too_early(io: IO, job: Job) -> float:
     least = io.client.capabilities.find_after_seconds
     # At most that long: the wall clock may have been set back.
     return min(least, least - (io.now() - io.sent_at(job)))
+
+
+def _too_late(io: IO, job: Job) -> bool:
+    """Whether the provider may have deleted the submission, so that its absence proves nothing."""
+    most = io.client.capabilities.find_until_seconds
+    return most is not None and io.now() - io.sent_at(job) > most
 
 
 def _again(job: Job) -> JobError:

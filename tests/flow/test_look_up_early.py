@@ -87,6 +87,32 @@ def test_a_look_up_that_is_woken_too_early_decides_nothing(
     assert len(client.sent) == 1
 
 
+class Forgetful(Slow):
+    """Deletes its jobs after an hour; at first it cannot be asked."""
+
+    capabilities = Capabilities(inline=True, find_until_seconds=3600.0)
+
+    def find(self, job: Job, submit_key: str) -> Handle | None:
+        if not self.asked:
+            self.asked.append(self.clock.time())
+            raise OSError("out of order")
+        return super().find(job, submit_key)
+
+
+@pytest.mark.parametrize(("later", "sent"), [(1800.0, 2), (7200.0, 1)])
+def test_what_the_provider_has_deleted_proves_nothing(
+    make_runner: MakeRunner, clock: FakeClock, later: float, sent: int
+) -> None:
+    client = Forgetful(clock, float("inf"))
+    runner = make_runner(client, max_retries=1)
+    runner.add("a cat")
+    runner.run()
+    clock.advance(later)
+    runner.run()
+    assert len(client.sent) == sent
+    assert len(client.asked) >= 2
+
+
 class Empty(FakeClient):
     """Says "succeeded" without a result, so often; then names it."""
 

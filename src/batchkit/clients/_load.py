@@ -17,9 +17,11 @@ _SHIPPED = {
     "fal": "batchkit.clients.fal:FalClient",
     "groq": "batchkit.clients.openai_audio:GroqClient",
     "openai-audio": "batchkit.clients.openai_audio:OpenAIAudioClient",
+    "gladia": "batchkit.clients.gladia:GladiaClient",
     "openai-videos": "batchkit.clients.openai_videos:OpenAIVideosClient",
     "openrouter": "batchkit.clients.openrouter:OpenRouterClient",
     "runway": "batchkit.clients.runway:RunwayClient",
+    "speechmatics": "batchkit.clients.speechmatics:SpeechmaticsClient",
     "storyboard": "batchkit.clients.storyboard:StoryboardClient",
     "whisper": "batchkit.clients.whisper:FasterWhisperClient",
 }

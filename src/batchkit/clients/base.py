@@ -62,6 +62,8 @@ class Capabilities:
             submission that it did not accept, such as 503.
         find_after_seconds: how long after a submission its absence from what ``find`` sees proves
             that it was not accepted; a slow one may still be on its way.
+        find_until_seconds: how long after a submission ``find`` still sees it; later its absence
+            proves nothing, and the job stays uncertain. ``None``: the provider deletes no jobs.
         min_poll_seconds: never poll one job more often.
         result_ttl_seconds: how long the provider keeps a result, when its answers do not tell;
             what goes first is collected first.
@@ -80,6 +82,7 @@ class Capabilities:
     idempotency: Literal["none", "replay"] = "none"
     not_accepted: frozenset[int] = attrs.field(default=frozenset(), converter=as_statuses)
     find_after_seconds: float = 60.0
+    find_until_seconds: float | None = None
     min_poll_seconds: float = 0.0
     result_ttl_seconds: float | None = None
     auth_on_download: bool = False
