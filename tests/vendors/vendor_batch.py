@@ -40,7 +40,7 @@ def make_client(asked: Mapping[str, Any]) -> Any:
     options = {"key": KEY, "base_url": asked["url"], "timeout": TIMEOUT, **asked["options"]}
     client = load(asked["vendor"], **options)
     client.capabilities = attrs.evolve(
-        client.capabilities, min_poll_seconds=0.0, find_after_seconds=0.0
+        client.capabilities, min_poll_seconds=0.0, find_after_seconds=asked["find_after"]
     )
     return client
 

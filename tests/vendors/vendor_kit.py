@@ -15,6 +15,7 @@ from vendor_batch import KEY, make_runner, recording
 
 from batchkit import GenerateVideo, Job, JobStatus
 from batchkit.testing import SEEDED, FakeClock, check_client
+from batchkit.testing._misbehaviour import LATE
 from batchkit.testing.vendors import VendorServer
 
 _SCRIPT = Path(__file__).with_name("vendor_batch.py")
@@ -28,6 +29,8 @@ _DRAWN = {
 }
 #: Seconds that a batch that is killed may take until then.
 _PATIENCE = 60.0
+#: Seconds until absence is proof: longer than what comes late takes.
+FIND_AFTER = LATE + 2.0
 _HELD = (JobStatus.UNCERTAIN, JobStatus.SUBMITTING)
 
 
@@ -62,7 +65,8 @@ def dropped_once(
     with VendorServer(vendor, api_key=KEY, keeps_keys=keeps_keys) as server:
         server.drop_next()
         asked: dict[str, Any] = {"url": server.url, "vendor": vendor, "options": options}
-        runner = make_runner(asked | {"storage": "memory", "output": None})
+        asked |= {"storage": "memory", "output": None, "find_after": FIND_AFTER}
+        runner = make_runner(asked)
         job = runner.add(recording(files, "cat.wav") if transcribes else "cat")
         runner.run()
         assert server.check(runner).ok
@@ -100,6 +104,7 @@ def killed_once(
             "jobs": jobs,
             "transcribes": transcribes,
             "files": files,
+            "find_after": FIND_AFTER,
         }
         _kill_in_the_middle(server, asked)
         assert subprocess.run(_command(asked), check=False).returncode == 0

@@ -27,10 +27,13 @@ __all__ = ["Dialect", "Route", "VENDORS", "VendorServer"]
 
 #: Where each dialect is; by the names of :func:`batchkit.clients.load`.
 _DIALECTS = {
+    "assemblyai": "batchkit.testing.vendors._assemblyai:AssemblyAIDialect",
     "deepgram": "batchkit.testing.vendors._deepgram:DeepgramDialect",
     "fal": "batchkit.testing.vendors._fal:FalDialect",
+    "gladia": "batchkit.testing.vendors._gladia:GladiaDialect",
     "groq": "batchkit.testing.vendors._openai_audio:GroqDialect",
     "openai-audio": "batchkit.testing.vendors._openai_audio:OpenAIAudioDialect",
+    "speechmatics": "batchkit.testing.vendors._speechmatics:SpeechmaticsDialect",
 }
 #: Whose servers there are.
 VENDORS = tuple(sorted(_DIALECTS))

@@ -7,6 +7,7 @@ the item into the file that it sends.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from email import message_from_bytes
 from typing import Any
@@ -98,3 +99,26 @@ def seconds_of(job: RemoteJob) -> float:
 
 def _at(number: float) -> float:
     return round(number * _WORD_SECONDS, 3)
+
+
+def created_at(job: RemoteJob) -> str:
+    """When a job was accepted, as ``"2026-11-22T10:00:00.000Z"``."""
+    when = dt.datetime.fromtimestamp(job.started, dt.UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@attrs.define(eq=False)
+class Uploads:
+    """Recordings that were uploaded, by the addresses that the provider gave them."""
+
+    _items: dict[str, str] = attrs.field(factory=dict, init=False)
+
+    def keep(self, below: str, item: str) -> str:
+        """A new address, which no other upload has."""
+        url = f"{below}/{len(self._items) + 1}"
+        self._items[url] = item
+        return url
+
+    def item(self, url: str) -> str:
+        """What is at an address: an upload, or something elsewhere."""
+        return self._items.get(url) or item_of_url(url)

@@ -1,0 +1,72 @@
+"""Speechmatics' client against a server that speaks Speechmatics' language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from vendor_kit import conforms, dropped_once, killed_once
+
+from batchkit import BatchRunner, JobStatus, JobSubmitted, TranscribeVideo
+from batchkit.testing import FakeClock
+from batchkit.testing.vendors import VendorServer
+
+
+@pytest.fixture(params=["addresses", "files"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
+    return str(tmp_path) if request.param == "files" else None
+
+
+def test_it_conforms(files: str | None) -> None:
+    assert conforms("speechmatics", transcribes=True, files=files) == ()
+
+
+def test_accepted_and_dropped_is_found_by_its_reference(files: str | None) -> None:
+    assert dropped_once("speechmatics", transcribes=True, files=files) == (JobStatus.COMPLETED, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_batch_that_is_killed_once(files: str | None, tmp_path: Path) -> None:
+    print(killed_once("speechmatics", tmp_path, transcribes=True, files=files))
+
+
+def test_words_and_marks(tmp_path: Path) -> None:
+    (tmp_path / "talk.wav").write_text("talk.wav")
+    with VendorServer("speechmatics", clock=(clock := FakeClock())) as server:
+        runner = BatchRunner(server.client(), storage="memory", clock=clock)
+        runner.add_files(tmp_path / "talk.wav")
+        assert runner.run().ok
+        (job,) = runner.jobs()
+        result = runner.job(job).result
+        assert result is not None
+        assert result.text == "This is what talk.wav says."
+        assert result.transcript is not None
+        assert (result.transcript.language, result.transcript.duration) == ("en", 2.4)
+        server.check(runner).raise_for_faults()
+
+
+@pytest.mark.parametrize(("word", "sent"), [("reset", 2), ("500", 2), ("500_after", 1), ("cut", 1)])
+def test_what_is_unclear_is_looked_up_and_charged_once(word: str, sent: int) -> None:
+    with VendorServer("speechmatics", clock=(clock := FakeClock())) as server:
+        runner = BatchRunner(server.client(), storage="memory", clock=clock, delay=0)
+        # More than one page of the list.
+        for number in range(120):
+            runner.add(TranscribeVideo(source=f"https://h/{number}"))
+        assert runner.run().ok
+        server.provider.script_next(word)
+        job = runner.add(TranscribeVideo(source="https://h/last"))
+        assert runner.run().ok
+        assert runner.job(job).attempt == sent
+        assert server.ledger.charges["last"] == 1
+        server.check(runner).raise_for_faults()
+
+
+def test_cancelling_ends_a_running_job() -> None:
+    with VendorServer("speechmatics", polls=1000, clock=(clock := FakeClock())) as server:
+        runner = BatchRunner(server.client(), storage="memory", clock=clock, delay=0)
+        job = runner.add(TranscribeVideo(source="https://h/long"))
+        runner.on(JobSubmitted)(lambda _: runner.cancel(job))
+        runner.run()
+        assert runner.job(job).status is JobStatus.CANCELED
+        assert [bill.state for bill in server.ledger.bills.values()] == ["canceled"]
