@@ -82,14 +82,16 @@ class AssemblyAIDialect(Dialect):
     def _list(self, request: Request) -> Reply:
         found = list(reversed(self.model.jobs.values()))
         ids = [job.id for job in found]
-        before = request.query.get("before_id", "")
+        before, most = request.query.get("before_id", ""), int(request.query.get("limit", _PAGE))
         first = ids.index(before) + 1 if before in ids else 0
-        page = found[first : first + int(request.query.get("limit", _PAGE))]
+        page = found[first : first + most]
+        older = f"{request.path}?limit={most}&before_id={page[-1].id}" if page else ""
         details = {
-            "limit": int(request.query.get("limit", _PAGE)),
+            "limit": most,
             "result_count": len(page),
             "current_url": address(request, request.path),
-            "prev_url": None,
+            # What is older, although it is called the previous page.
+            "prev_url": address(request, older) if first + most < len(found) else None,
             "next_url": None,
         }
         listed = [self._listed(request, job) for job in page]
