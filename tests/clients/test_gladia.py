@@ -109,6 +109,14 @@ def test_a_transcript() -> None:
     assert (first.text, first.start, first.end, first.probability) == ("Hello", 0.12, 0.5, 0.98)
 
 
+def test_who_speaks_when() -> None:
+    spoken = [{"start": 0, "end": 1.5, "text": "Hi", "speaker": 0}, {"start": None, "text": "?"}]
+    body = {"status": "done", "result": {"transcription": {"utterances": spoken}}}
+    finished = gladia.parse_job(answer(body)).finished
+    assert finished is not None
+    assert finished.value == {"speakers": [{"start": 0, "end": 1.5, "speaker": 0}]}
+
+
 def test_silence_is_a_transcript_and_no_result_is_none() -> None:
     silent = gladia.parse_job(answer({"status": "done", "result": {"transcription": None}}))
     assert silent.finished is not None
@@ -287,7 +295,7 @@ def test_there_is_no_cancel() -> None:
     assert not hasattr(client, "http_cancel")
 
 
-def test_bad_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_use(tmp_path: Path) -> None:
     client = GladiaClient("k")
     with pytest.raises(UsageError, match="transcribes"):
         client.check(GenerateVideo(prompt="a cat"))
@@ -296,7 +304,6 @@ def test_bad_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for metadata in ({"batchkit": "mine"}, "text", {"a": "b" * 2000}):
         with pytest.raises(UsageError, match="custom_metadata"):
             client.check(TranscribeVideo(source=URL, params={"custom_metadata": metadata}))
-    monkeypatch.setattr(gladia, "MOST_BYTES", 3)
     (tmp_path / "talk.wav").write_bytes(b"RIFF")
-    with pytest.raises(UsageError, match="1000 MB"):
-        client.check(TranscribeVideo(source=str(tmp_path / "talk.wav")))
+    with pytest.raises(UsageError, match="takes 3"):
+        GladiaClient("k", max_bytes=3).check(TranscribeVideo(source=str(tmp_path / "talk.wav")))

@@ -305,7 +305,7 @@ def test_a_list_without_an_end_proves_nothing() -> None:
         play(SpeechmaticsClient("k").http_find(job_of(), "b-0-1"), *pages)
 
 
-def test_bad_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_use(tmp_path: Path) -> None:
     client = SpeechmaticsClient("k")
     with pytest.raises(UsageError, match="transcribes"):
         client.check(GenerateVideo(prompt="a cat"))
@@ -313,7 +313,8 @@ def test_bad_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         client.check(TranscribeVideo(source="/nowhere/at-all.wav"))
     with pytest.raises(UsageError, match=r"tracking\.tags"):
         client.check(TranscribeVideo(source=URL, params={"tracking": {"reference": "mine"}}))
-    monkeypatch.setattr(speechmatics, "MOST_BYTES", 4)
     (tmp_path / "talk.wav").write_bytes(b"RIFF")
-    with pytest.raises(UsageError, match="1 GB"):
-        client.check(TranscribeVideo(source=str(tmp_path / "talk.wav")))
+    with pytest.raises(UsageError, match="takes 3"):
+        SpeechmaticsClient("k", max_bytes=3).check(
+            TranscribeVideo(source=str(tmp_path / "talk.wav"))
+        )

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from batchkit.clients._speechmatics_json import transcript
+from batchkit import ClientError
+from batchkit.clients._speechmatics_json import transcript, turns
 
 
 def item(content: str, start: float = 0.0, kind: str = "word", **more: Any) -> dict[str, Any]:
@@ -61,3 +62,29 @@ def test_the_language(asked: str | None, language: str) -> None:
 def test_silence() -> None:
     found = transcript(body())
     assert (found.text, found.language, found.segments) == ("", None, ())
+
+
+def spoken_by(speaker: str, start: float) -> dict[str, Any]:
+    best = {"content": "Hi", "speaker": speaker}
+    return item("Hi", start) | {"alternatives": [best]}
+
+
+def test_who_speaks_when() -> None:
+    said = [spoken_by("S1", 0), spoken_by("S1", 1), mark("."), spoken_by("S2", 2)]
+    assert list(turns(body(*said))) == [
+        {"start": 0.0, "end": 1.5, "speaker": "S1"},
+        {"start": 2.0, "end": 2.5, "speaker": "S2"},
+    ]
+    assert list(turns(body(item("Hi"), spoken_by("UU", 1)))) == []
+
+
+def test_what_has_no_place_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    found = transcript(body(item("Hello"), {**item("there"), "start_time": None}))
+    assert found.text == "Hello"
+    assert "left out" in caplog.text
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"results": None}])
+def test_what_is_no_transcript(answer: Any) -> None:
+    with pytest.raises(ClientError, match="no results"):
+        transcript(answer)

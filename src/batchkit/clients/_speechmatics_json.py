@@ -3,68 +3,97 @@
 Facts (speechmatics-batch 1.1.0): ``results`` are words, marks of punctuation and entities in their
 order, with ``start_time`` and ``end_time`` in seconds and ``alternatives``, the likeliest first. A
 mark says to which word it ``attaches_to``; ``metadata.language_pack_info.word_delimiter`` stands
-between words, and is empty in some languages.
+between words, and is empty in some languages. The speaker ``UU`` is nobody in particular.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 import attrs
 
+from batchkit._errors import ClientError
 from batchkit._results import Segment, Transcript, Word
 from batchkit.clients._http_values import number
-from batchkit.clients._transcripts import sentences
+from batchkit.clients._transcripts import sentences, spans
+
+_NOBODY = "UU"
 
 
-def transcript(body: Mapping[str, Any]) -> Transcript:
+def transcript(body: Any) -> Transcript:
     """Their transcript as one of ours, with subtitles of sentences.
 
     Raises:
-        LookupError, TypeError, ValueError: it is none of theirs; the query is repeated.
+        ClientError: it is none of theirs; the query is repeated.
     """
-    words = _words(body["results"])
+    said = list(_said(body))
+    words = _words(said)
     metadata = body.get("metadata") or {}
     delimiter = str((metadata.get("language_pack_info") or {}).get("word_delimiter", " "))
     return Transcript(
         text=delimiter.join(word.text for word in words),
-        language=_language(metadata, body["results"]),
+        language=_language(metadata, said),
         duration=number((body.get("job") or {}).get("duration")),
         segments=tuple(_joined(one, delimiter) for one in sentences(words)),
     )
 
 
-def _words(results: list[Mapping[str, Any]]) -> tuple[Word, ...]:
+def turns(body: Any) -> Iterator[Mapping[str, Any]]:
+    """Who speaks from when to when; nothing where nobody asked for it."""
+    words = [one for one in _said(body) if one["type"] != "punctuation"]
+    for speaker, spoken in groupby(words, key=lambda one: one["speaker"]):
+        if speaker not in (None, _NOBODY):
+            part = list(spoken)
+            yield {"start": part[0]["start"], "end": part[-1]["end"], "speaker": speaker}
+
+
+def _said(body: Any) -> Iterator[Mapping[str, Any]]:
+    """What was said, piece by piece: the likeliest content of each, with its place."""
+    results = body.get("results") if isinstance(body, Mapping) else None
+    if not isinstance(results, list):
+        raise ClientError(
+            "the provider's transcript has no results", code="garbled", retryable=True
+        )
+    told = [one for one in results if isinstance(one, Mapping) and one.get("alternatives")]
+    placed = [{**one, "start": one.get("start_time"), "end": one.get("end_time")} for one in told]
+    for one in spans(placed):
+        best = one["alternatives"][0]
+        yield {
+            "type": one.get("type"),
+            "attaches_to": one.get("attaches_to"),
+            "start": float(one["start"]),
+            "end": float(one["end"]),
+            "text": str(best.get("content", "")),
+            "probability": number(best.get("confidence")),
+            "language": best.get("language"),
+            "speaker": best.get("speaker"),
+        }
+
+
+def _words(said: list[Mapping[str, Any]]) -> tuple[Word, ...]:
+    """Words with the marks that belong to them."""
     words: list[Word] = []
     opening = ""
-    for result in results:
-        if not result.get("alternatives"):
-            continue
-        best = result["alternatives"][0]
-        text = str(best["content"])
-        if result["type"] != "punctuation":
-            words.append(_word(result, opening + text, best.get("confidence")))
+    for one in said:
+        if one["type"] != "punctuation":
+            place = {name: one[name] for name in ("start", "end", "probability")}
+            words.append(Word(text=opening + one["text"], **place))
             opening = ""
-        elif result.get("attaches_to") == "next" or not words:
-            opening += text
+        elif one["attaches_to"] == "next" or not words:
+            opening += one["text"]
         else:
-            words[-1] = attrs.evolve(words[-1], text=words[-1].text + text)
+            words[-1] = attrs.evolve(words[-1], text=words[-1].text + one["text"])
     return tuple(words)
-
-
-def _word(result: Mapping[str, Any], text: str, confidence: object) -> Word:
-    start, end = float(result["start_time"]), float(result["end_time"])
-    return Word(start=start, end=end, text=text, probability=number(confidence))
 
 
 def _joined(segment: Segment, delimiter: str) -> Segment:
     return attrs.evolve(segment, text=delimiter.join(word.text for word in segment.words))
 
 
-def _language(metadata: Mapping[str, Any], results: list[Mapping[str, Any]]) -> str | None:
+def _language(metadata: Mapping[str, Any], said: list[Mapping[str, Any]]) -> str | None:
     asked = (metadata.get("transcription_config") or {}).get("language")
     if asked and asked != "auto":
         return str(asked)
-    found = (one["alternatives"][0].get("language") for one in results if one.get("alternatives"))
-    return next((str(one) for one in found if one), None)
+    return next((str(one["language"]) for one in said if one["language"]), None)

@@ -30,9 +30,16 @@ import attrs
 
 from batchkit._errors import ClientError, UsageError
 from batchkit._jobs import ErrorKind, Handle, Job, JobError
-from batchkit._requests import Request, TranscribeVideo
+from batchkit._requests import Request
 from batchkit._results import Output, Segment, Transcript, Word
 from batchkit.clients._http_values import number
+from batchkit.clients._transcripts import (
+    check_recording,
+    is_address,
+    recording,
+    spans,
+    speakers,
+)
 from batchkit.clients.base import Accepted, Capabilities, Finished, RemoteState, RemoteStatus
 from batchkit.clients.http import Exchange, Fault, FilePart, HttpClient, HttpRequest, HttpResponse
 
@@ -44,7 +51,8 @@ _STATES = {
 }
 #: Under this name the submit key stands in ``custom_metadata``.
 TAG = "batchkit"
-MOST_BYTES = 1000 * 1000 * 1000
+MAX_BYTES = 1_000_000_000
+_VENDOR = "Gladia"
 _MOST_METADATA = 2000
 #: Left for the tag in ``custom_metadata``.
 _TAG_CHARACTERS = 100
@@ -58,9 +66,12 @@ class GladiaClient(HttpClient):
 
     A file is uploaded first, which is free. ``model`` is as ``"solaria-1"``; everything else goes
     through ``params``, verbatim, as ``{"diarization": True}``. Each submission carries its submit
-    key in ``custom_metadata``, beside yours, so that one whose answer was lost is found again.
+    key in ``custom_metadata``, beside yours, so that one whose answer was lost is found again. Who
+    speaks when, if ``diarization`` was asked for, is in the result's value under ``"speakers"``.
 
     Args:
+        key: of the account; by default from ``GLADIA_API_KEY``.
+        max_bytes: of a file; ``None`` is no limit.
         retention_days: how long the account keeps jobs; 0 for zero data retention, where a
             submission that is not listed stays uncertain.
         options: of :class:`~batchkit.clients.http.HttpClient`.
@@ -72,9 +83,15 @@ class GladiaClient(HttpClient):
     capabilities = Capabilities(min_poll_seconds=3.0, find_after_seconds=300.0)
 
     def __init__(
-        self, key: str | None = None, *, retention_days: float = 365, **options: Any
+        self,
+        key: str | None = None,
+        *,
+        max_bytes: int | None = MAX_BYTES,
+        retention_days: float = 365,
+        **options: Any,
     ) -> None:
         super().__init__(key, **options)
+        self.max_bytes = max_bytes
         kept = retention_days * _DAY
         self.capabilities = attrs.evolve(
             self.capabilities, result_ttl_seconds=kept or None, find_until_seconds=kept
@@ -86,21 +103,13 @@ class GladiaClient(HttpClient):
 
     def check(self, request: Request) -> None:
         """Refuses what is no transcription, a missing or too large file, too much metadata."""
-        if not isinstance(request, TranscribeVideo):
-            raise UsageError("Gladia transcribes: add files or TranscribeVideo requests")
+        check_recording(request, _VENDOR, urls=True, max_bytes=self.max_bytes)
         _check_metadata(request.params.get("custom_metadata") or {})
-        if "://" in request.source:
-            return
-        if not Path(request.source).is_file():
-            raise UsageError(f"there is no file {request.source}: check the path")
-        if Path(request.source).stat().st_size > MOST_BYTES:
-            raise UsageError(f"{request.source} is larger than 1000 MB: split it, or compress it")
 
     def http_prepare(self, job: Job) -> Exchange[Mapping[str, Any]]:
         """Uploads a file; an address is passed through."""
-        assert isinstance(job.request, TranscribeVideo)
-        source = job.request.source
-        if "://" in source:
+        source = recording(job.request, _VENDOR).source
+        if is_address(source):
             return {"audio_url": source}
         audio = FilePart(field="audio", filename=Path(source).name, path=source)
         answer = yield HttpRequest("POST", "/v2/upload", files=[audio], timeout=_UPLOAD_SECONDS)
@@ -156,8 +165,7 @@ def _check_metadata(metadata: object) -> None:
 
 def build_submit(job: Job, model: str | None) -> HttpRequest:
     """The one request that costs money; it carries the submit key."""
-    request = job.request
-    assert isinstance(request, TranscribeVideo)
+    request = recording(job.request, _VENDOR)
     body: dict[str, Any] = {"audio_url": (job.prepared or {}).get("audio_url", request.source)}
     if request.language != "auto":
         body["language_config"] = {"languages": [request.language.partition("-")[0].lower()]}
@@ -206,7 +214,8 @@ def _finished(answer: HttpResponse) -> Finished:
     found = transcript(result)
     billed = number(answer.get("result", "metadata", "billing_time"))
     raw = {} if billed is None else {"billing_time": billed}
-    return Finished(transcript=found, outputs=(Output(transcript=found),), raw=raw)
+    said = speakers(_utterances(result))
+    return Finished(transcript=found, outputs=(Output(transcript=found),), value=said, raw=raw)
 
 
 def _failure(code: object) -> JobError:
@@ -227,16 +236,20 @@ def transcript(result: Mapping[str, Any]) -> Transcript:
         text=str(spoken.get("full_transcript") or ""),
         language=languages[0],
         duration=number((result.get("metadata") or {}).get("audio_duration")),
-        segments=tuple(map(_segment, spoken.get("utterances") or ())),
+        segments=tuple(map(_segment, _utterances(result))),
     )
+
+
+def _utterances(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return spans((result.get("transcription") or {}).get("utterances"))
 
 
 def _segment(utterance: Mapping[str, Any]) -> Segment:
     return Segment(
         start=float(utterance["start"]),
         end=float(utterance["end"]),
-        text=str(utterance["text"]).strip(),
-        words=tuple(map(_word, utterance.get("words") or ())),
+        text=str(utterance.get("text", "")).strip(),
+        words=tuple(map(_word, spans(utterance.get("words")))),
     )
 
 
@@ -244,7 +257,7 @@ def _word(word: Mapping[str, Any]) -> Word:
     return Word(
         start=float(word["start"]),
         end=float(word["end"]),
-        text=str(word["word"]).strip(),
+        text=str(word.get("word", "")).strip(),
         probability=number(word.get("confidence")),
     )
 

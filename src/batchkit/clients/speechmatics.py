@@ -28,11 +28,12 @@ from typing import Any
 
 from batchkit._errors import ClientError, UsageError
 from batchkit._jobs import ErrorKind, Handle, Job, JobError
-from batchkit._requests import Request, TranscribeVideo
+from batchkit._requests import Request
 from batchkit._results import Output
 from batchkit.clients._http_transport import media_type_of
 from batchkit.clients._http_values import timestamp
-from batchkit.clients._speechmatics_json import transcript
+from batchkit.clients._speechmatics_json import transcript, turns
+from batchkit.clients._transcripts import check_recording, is_address, recording, speakers
 from batchkit.clients.base import Accepted, Capabilities, Finished, RemoteState, RemoteStatus
 from batchkit.clients.http import Exchange, Fault, FilePart, HttpClient, HttpRequest, HttpResponse
 
@@ -45,7 +46,9 @@ _STATES = {
     "expired": RemoteState.EXPIRED,
 }
 _LIVE = ("created", "running")
-MOST_BYTES = 1000 * 1000 * 1000
+#: A file has to be smaller than 1 GB.
+MAX_BYTES = 999_999_999
+_VENDOR = "Speechmatics"
 _UPLOAD_SECONDS = 600.0
 _LISTED = 100
 _PAGES = 50
@@ -59,7 +62,13 @@ class SpeechmaticsClient(HttpClient):
     ``params`` are fields of the job's config, verbatim, as ``{"transcription_config":
     {"diarization": "speaker"}}``. Each submission carries its submit key as ``tracking.reference``,
     so that one whose answer was lost is found again. A file goes with the submission itself: raise
-    ``request_timeout`` (at most 600 s) for large files and slow lines.
+    ``request_timeout`` (at most 600 s) for large files and slow lines. Who speaks when, if it was
+    asked for, is in the result's value under ``"speakers"``.
+
+    Args:
+        key: of the account; by default from ``SPEECHMATICS_API_KEY``.
+        max_bytes: of a file; ``None`` is no limit, for a container of your own.
+        options: of :class:`~batchkit.clients.http.HttpClient`.
     """
 
     name = "speechmatics"
@@ -74,22 +83,21 @@ class SpeechmaticsClient(HttpClient):
         result_ttl_seconds=_KEPT,
     )
 
+    def __init__(
+        self, key: str | None = None, *, max_bytes: int | None = MAX_BYTES, **options: Any
+    ) -> None:
+        super().__init__(key, **options)
+        self.max_bytes = max_bytes
+
     def headers(self) -> dict[str, str]:
         """The key."""
         return {"Authorization": f"Bearer {self.key}"}
 
     def check(self, request: Request) -> None:
         """Refuses what is no transcription, a missing or too large file, a second reference."""
-        if not isinstance(request, TranscribeVideo):
-            raise UsageError("Speechmatics transcribes: add files or TranscribeVideo requests")
+        check_recording(request, _VENDOR, urls=True, max_bytes=self.max_bytes)
         if "reference" in (request.params.get("tracking") or {}):
             raise UsageError("tracking.reference holds the submit key: use tracking.tags for yours")
-        if "://" in request.source:
-            return
-        if not Path(request.source).is_file():
-            raise UsageError(f"there is no file {request.source}: check the path")
-        if Path(request.source).stat().st_size >= MOST_BYTES:
-            raise UsageError(f"{request.source} has 1 GB or more: give its address instead")
 
     def http_submit(self, job: Job) -> Exchange[Accepted]:
         """Starts the transcription; a file goes with it."""
@@ -154,14 +162,13 @@ class SpeechmaticsClient(HttpClient):
 
 def build_submit(job: Job, model: str | None) -> HttpRequest:
     """The one request that costs money; it carries the submit key, and the file if there is one."""
-    request = job.request
-    assert isinstance(request, TranscribeVideo)
+    request = recording(job.request, _VENDOR)
     language: dict[str, Any] = {"language": request.language.partition("-")[0].lower()}
     if chosen := request.model or model:
         language["model"] = chosen
     config: dict[str, Any] = {"type": "transcription", "transcription_config": language}
     files: list[FilePart] = []
-    if "://" in request.source:
+    if is_address(request.source):
         config["fetch_data"] = {"url": request.source}
     else:
         files.append(_file(request.source))
@@ -234,8 +241,10 @@ def parse_transcript(answer: HttpResponse) -> RemoteStatus:
         return RemoteStatus(state=RemoteState.EXPIRED, raw_state="410")
     if answer.status >= 300:
         return RemoteStatus(state=RemoteState.RUNNING, raw_state="done")
-    found = transcript(answer.json())
-    done = Finished(transcript=found, outputs=(Output(transcript=found),))
+    body = answer.json()
+    found = transcript(body)
+    said = speakers(turns(body))
+    done = Finished(transcript=found, outputs=(Output(transcript=found),), value=said)
     return RemoteStatus(state=RemoteState.SUCCEEDED, finished=done, raw_state="done")
 
 
