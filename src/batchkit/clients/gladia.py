@@ -94,7 +94,9 @@ class GladiaClient(HttpClient):
         self.max_bytes = max_bytes
         kept = retention_days * _DAY
         self.capabilities = attrs.evolve(
-            self.capabilities, result_ttl_seconds=kept or None, find_until_seconds=kept
+            self.capabilities,
+            result_ttl_seconds=kept or None,
+            find_until_seconds=max(0.0, kept - _DAY),
         )
 
     def headers(self) -> dict[str, str]:
