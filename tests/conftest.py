@@ -12,11 +12,13 @@ import pytest
 from batchkit import BatchRunner
 from batchkit.storage import JSONStorage, MemoryStorage, SQLiteStorage, Storage
 from batchkit.testing import FakeClock
+from telling_kit import Tell
 
 EXECUTORS = ("sequential", "threads", "asyncio", "trio")
 STORAGES = ("memory", "sqlite", "json")
 
 MakeRunner = Callable[..., BatchRunner]
+_TOLD = "told"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,3 +72,28 @@ def make_runner(clock: FakeClock) -> MakeRunner:
         return BatchRunner(client, **{**defaults, **options})
 
     return make
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """Notes what a test has counted; the end of the run shows it, also when it was in parts."""
+
+    def note(text: str) -> None:
+        record_property(_TOLD, text)
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Shows what tests have counted."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    told = [
+        f"{report.nodeid.partition('[')[0]}: {text}"
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, text in report.user_properties
+        if name == _TOLD
+    ]
+    if told:
+        terminalreporter.section("counted")
+        terminalreporter.write("\n".join(told) + "\n")

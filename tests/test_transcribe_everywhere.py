@@ -10,6 +10,7 @@ import pytest
 
 from batchkit import BatchRunner
 from batchkit.clients.whisper import FasterWhisperClient
+from telling_kit import Tell
 
 MEDIA = Path(__file__).parent.parent / "examples" / "media"
 
@@ -53,7 +54,7 @@ def transcribe(client: FasterWhisperClient, executor: str, folder: Path) -> dict
 
 
 def test_every_executor_writes_the_same_words_and_they_are_right(
-    client: FasterWhisperClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    client: FasterWhisperClient, tmp_path: Path, tell: Tell
 ) -> None:
     texts = []
     for executor in ("sequential", "threads", "asyncio"):
@@ -65,8 +66,7 @@ def test_every_executor_writes_the_same_words_and_they_are_right(
     assert texts[0].keys() == expected.keys()
     wrong = sum(errors(expected[name], words(text)) for name, text in texts[0].items())
     total = sum(len(said) for said in expected.values())
-    with capsys.disabled():
-        print(f" [word error rate {wrong}/{total} = {100 * wrong / total:.1f} %]")
+    tell(f"word error rate {wrong}/{total} = {100 * wrong / total:.1f} %")
     assert wrong / total <= 0.10
 
 

@@ -13,6 +13,8 @@ import pytest
 from crash_kit import SCENARIO, STORAGES, World, Zygote, never, some_disk
 from crash_zygote import BUSY, DIED
 
+from telling_kit import Tell
+
 pytest_plugins = ["postgres_fixtures"]
 #: Points of death of each executor and storage in the default run.
 SAMPLE = 4
@@ -88,7 +90,11 @@ def all_of(
         name = "-".join(map(str, points))
         tally += die_and_recover(World(zygote, executor, storage, disk / name), *points)
     numbers = ", ".join(f"{tally[what]} {what}" for what in TOLD)
-    return f" [{executor}: {numbers}, {time.perf_counter() - begun:.1f} s]"
+    return f"{executor} on {_shown(storage)}: {numbers}, {time.perf_counter() - begun:.1f} s"
+
+
+def _shown(storage: str) -> str:
+    return storage.partition(":")[0].replace("{folder}/", "")
 
 
 def test_a_sample_of_deaths(zygote: Zygote, executor: str, storage_spec: str, disk: Path) -> None:
@@ -104,14 +110,13 @@ def test_every_point_of_death(
     executor: str,
     storage_spec: str,
     disk: Path,
-    capsys: pytest.CaptureFixture[str],
+    tell: Tell,
 ) -> None:
     points = whole(World(zygote, executor, storage_spec, disk / "whole"))
     every = range(1, len(points) + 1)
     chosen = chosen_of(every, storage_spec, executor, ELSEWHERE)
     told = all_of(zygote, executor, storage_spec, disk, [(point,) for point in chosen])
-    with capsys.disabled():
-        print(told)
+    tell(told)
 
 
 @pytest.mark.parametrize("first", ["save:before", "submit:after", "artifact:before-rename"])
@@ -134,7 +139,7 @@ def test_second_deaths_after_a_payment(
     executor: str,
     storage_spec: str,
     disk: Path,
-    capsys: pytest.CaptureFixture[str],
+    tell: Tell,
 ) -> None:
     points = whole(World(zygote, executor, storage_spec, disk / "whole"))
     first = 1 + points.index("submit:after")
@@ -142,8 +147,7 @@ def test_second_deaths_after_a_payment(
     if not os.environ.get("BATCHKIT_EVERY_DEATH"):
         seconds = sorted(random.Random(executor).sample(seconds, SECONDS))
     told = all_of(zygote, executor, storage_spec, disk, [(first, n) for n in seconds])
-    with capsys.disabled():
-        print(" twice", told)
+    tell(f"twice: {told}")
 
 
 @pytest.mark.parametrize("point", ["submit:before", "submit:after", "poll:before", "save:before"])

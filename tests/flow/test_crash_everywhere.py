@@ -19,6 +19,7 @@ from batchkit.testing import (
     FakeClock,
     FakeProvider,
 )
+from telling_kit import Tell
 
 SCENARIO = (
     "ant",
@@ -119,7 +120,7 @@ class World:
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @pytest.mark.timeout(300)
 def test_every_point_of_death_recovers(
-    executor: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    executor: str, kind: str, tmp_path: Path, tell: Tell
 ) -> None:
     whole = CrashAt(0)
     world = World(executor, kind, tmp_path / "whole")
@@ -129,9 +130,8 @@ def test_every_point_of_death_recovers(
     held = Counter[str]()
     for point in range(1, len(whole.passed) + 1):
         held += die_at(point, World(executor, kind, tmp_path / str(point)))
-    with capsys.disabled():
-        points, more = len(whole.passed), held["more"]
-        print(f" [{executor} on {kind}: {points} points of death, {more} held more]")
+    points, more = len(whole.passed), held["more"]
+    tell(f"{executor} on {kind}: {points} points of death, {more} held more")
 
 
 def die_at(point: int, world: World) -> Counter[str]:

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from run_soak import Plan, soak
 
+from telling_kit import Tell
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @pytest.mark.parametrize(("keys", "jobs", "kills"), [("none", 50, 6), ("replay", 16, 2)])
 def test_the_ledger_balances_after_many_deaths(
-    keys: str, jobs: int, kills: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    keys: str, jobs: int, kills: int, tmp_path: Path, tell: Tell
 ) -> None:
     plan = Plan(
         folder=tmp_path,
@@ -30,8 +32,7 @@ def test_the_ledger_balances_after_many_deaths(
     )
     outcome = soak(plan)
 
-    with capsys.disabled():
-        print(f" [{outcome.headline}]")
+    tell(f"{outcome.headline}")
     assert outcome.faults == [], str(outcome)
     assert outcome.kills >= kills
     assert outcome.ledger.charges.total() > jobs // 2

@@ -10,6 +10,7 @@ from vendor_kit import conforms, dropped_once, killed_once
 from batchkit import BatchRunner, JobStatus
 from batchkit.testing import FakeClock
 from batchkit.testing.vendors import VendorServer
+from telling_kit import Tell
 
 
 def test_it_conforms(tmp_path: Path) -> None:
@@ -28,9 +29,9 @@ def test_an_address_does_not() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("sent", ["addresses", "files"])
-def test_a_batch_that_is_killed_once(sent: str, tmp_path: Path) -> None:
+def test_a_batch_that_is_killed_once(sent: str, tmp_path: Path, tell: Tell) -> None:
     files = str(tmp_path) if sent == "files" else None
-    print(killed_once("assemblyai", tmp_path, transcribes=True, files=files))
+    tell(killed_once("assemblyai", tmp_path, transcribes=True, files=files))
 
 
 def test_what_is_said(tmp_path: Path) -> None:

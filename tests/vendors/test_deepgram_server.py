@@ -9,6 +9,7 @@ from vendor_kit import conforms, dropped_once, killed_once
 
 from batchkit import BatchRunner, JobStatus
 from batchkit.testing.vendors import VendorServer
+from telling_kit import Tell
 
 
 def test_it_conforms() -> None:
@@ -21,8 +22,8 @@ def test_accepted_and_dropped_is_sent_once() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_batch_that_is_killed_once(tmp_path: Path) -> None:
-    print(killed_once("deepgram", tmp_path, transcribes=True))
+def test_a_batch_that_is_killed_once(tmp_path: Path, tell: Tell) -> None:
+    tell(killed_once("deepgram", tmp_path, transcribes=True))
 
 
 def test_files_are_sent_as_they_are(tmp_path: Path) -> None:

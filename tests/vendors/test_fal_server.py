@@ -8,6 +8,7 @@ import pytest
 from vendor_kit import conforms, dropped_once, killed_once
 
 from batchkit import JobStatus
+from telling_kit import Tell
 
 MODEL = "fal-ai/veo3.1/fast"
 
@@ -22,5 +23,5 @@ def test_accepted_and_dropped_is_sent_once() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_batch_that_is_killed_once(tmp_path: Path) -> None:
-    print(killed_once("fal", tmp_path, model=MODEL))
+def test_a_batch_that_is_killed_once(tmp_path: Path, tell: Tell) -> None:
+    tell(killed_once("fal", tmp_path, model=MODEL))

@@ -10,6 +10,7 @@ from vendor_kit import conforms, dropped_once, killed_once
 
 from batchkit import BatchRunner, ErrorKind, Job, JobStatus, TranscribeVideo
 from batchkit.testing.vendors import VendorServer
+from telling_kit import Tell
 
 MODEL = "whisper-large-v3"
 
@@ -36,8 +37,10 @@ def test_accepted_and_dropped_is_sent_once(vendor: str, files: str | None) -> No
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_batch_that_is_killed_once(vendor: str, files: str | None, tmp_path: Path) -> None:
-    print(killed_once(vendor, tmp_path, transcribes=True, files=files, model=MODEL))
+def test_a_batch_that_is_killed_once(
+    vendor: str, files: str | None, tmp_path: Path, tell: Tell
+) -> None:
+    tell(killed_once(vendor, tmp_path, transcribes=True, files=files, model=MODEL))
 
 
 def transcribed(file: Path, content: bytes, **fields: Any) -> Job:

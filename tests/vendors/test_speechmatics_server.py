@@ -10,6 +10,7 @@ from vendor_kit import conforms, dropped_once, killed_once
 from batchkit import BatchRunner, JobStatus, JobSubmitted, TranscribeVideo
 from batchkit.testing import FakeClock
 from batchkit.testing.vendors import VendorServer
+from telling_kit import Tell
 
 
 @pytest.fixture(params=["addresses", "files"])
@@ -27,8 +28,8 @@ def test_accepted_and_dropped_is_found_by_its_reference(files: str | None) -> No
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_batch_that_is_killed_once(files: str | None, tmp_path: Path) -> None:
-    print(killed_once("speechmatics", tmp_path, transcribes=True, files=files))
+def test_a_batch_that_is_killed_once(files: str | None, tmp_path: Path, tell: Tell) -> None:
+    tell(killed_once("speechmatics", tmp_path, transcribes=True, files=files))
 
 
 def test_words_and_marks(tmp_path: Path) -> None:

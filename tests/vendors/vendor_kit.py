@@ -82,8 +82,9 @@ def killed_once(
     jobs: int = 200,
     keeps_keys: bool = False,
     **options: Any,
-) -> Mapping[str, int]:
-    """Runs a batch in a process that is killed in its middle, then to its end; how it went.
+) -> str:
+    """Runs a batch in a process that is killed in its middle, then to its end; how it went, in
+    numbers.
 
     The ledger has to balance, and every job has ended or is listed.
     """
@@ -115,7 +116,7 @@ def killed_once(
             found = list(runner.jobs())
             assert len(found) == jobs
             assert not [job for job in found if not (job.done or job.status in _HELD)]
-            return _counted(found, server)
+            return f"{vendor}: {_counted(found, server)}"
         finally:
             runner.close()
 
