@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from batchkit._errors import UsageError
+from batchkit._errors import RejectedError, UsageError
 from batchkit._jobs import Handle, Job
 from batchkit._redaction import remember, secrets_of_headers
 from batchkit.clients._http_errors import error_of
 from batchkit.clients._http_transport import Transport
 from batchkit.clients.base import Accepted, Finished, RemoteStatus
-from batchkit.clients.http import Exchange, HttpClient, HttpResponse
+from batchkit.clients.http import Exchange, HttpClient, HttpRequest, HttpResponse
 
 T = TypeVar("T")
 _OPTIONAL = ("prepare", "cancel", "find")
@@ -69,7 +69,7 @@ class HttpSession:
         answer: HttpResponse | None = None
         try:
             while True:
-                request = next(exchange) if answer is None else exchange.send(answer)
+                request = _first(exchange, paying) if answer is None else exchange.send(answer)
                 if paying and answer is not None:
                     # It may be paid for already: better uncertain than sent twice.
                     raise UsageError("http_submit sent two requests; the first belongs to prepare")
@@ -85,3 +85,13 @@ class HttpSession:
         fault = self._client.fault(answer)
         proof = self.capabilities.not_accepted
         return error_of(answer, fault, paying=paying, not_accepted=proof)
+
+
+def _first(exchange: Exchange[T], paying: bool) -> HttpRequest:
+    """The first request of an operation; one that cannot be made is proof that nothing was sent."""
+    try:
+        return next(exchange)
+    except (OSError, ValueError, TypeError, LookupError) as exc:
+        if not paying:
+            raise
+        raise RejectedError(f"the request cannot be built: {exc}") from exc

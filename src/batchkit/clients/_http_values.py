@@ -7,21 +7,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from batchkit._requests import GenerateVideo, Request
-from batchkit._results import Output
+from batchkit._results import EMPTY, Output
+from batchkit.clients._images import as_uri
 
 
-def generation(request: Request, **names: str) -> dict[str, Any]:
+def generation(
+    request: Request, names: Mapping[str, str] = EMPTY, *, embed: bool = False
+) -> dict[str, Any]:
     """The body of a generation: the fields that are set, then ``params`` verbatim.
 
     Args:
         request: what is asked.
-        names: how the provider calls a field, as ``image="image_url"``; by default as we do. The
-            model and the language are left out: they have places of their own.
+        names: how the provider calls our fields, where it is not as we do. The model and the
+            language are left out: they have places of their own.
+        embed: an image that is a file goes out as a data URI.
     """
     body: dict[str, Any] = {}
     if isinstance(request, GenerateVideo):
         for field in ("prompt", "duration", "aspect_ratio", "seed", "image"):
             value = getattr(request, field)
+            if embed and field == "image" and value is not None:
+                value = as_uri(value)
             if value is not None:
                 body[names.get(field, field)] = _whole(value)
     return {**body, **request.params}

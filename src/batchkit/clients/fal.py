@@ -9,6 +9,7 @@ Facts (fal-client 1.0.3 and https://docs.fal.ai/model-apis/model-endpoints/queue
 * The result of a failed job has ``detail``: a text, or a list of ``{loc, msg, type}``;
   ``content_policy_violation`` is moderation. ``X-Fal-Error-Type`` and ``X-Fal-Retryable`` say more.
 * Cancelling is a request only: the answer ``CANCELLATION_REQUESTED`` confirms nothing.
+* Where a model wants the address of a file, a data URI will do.
 * There is no list and no idempotency key: a submission without an answer cannot be looked up.
 """
 
@@ -21,6 +22,7 @@ from batchkit._jobs import ErrorKind, Handle, Job, JobError
 from batchkit._requests import Request
 from batchkit._results import Output
 from batchkit.clients._http_values import files_in, generation, whole
+from batchkit.clients._images import MOST_EMBEDDED, check_image
 from batchkit.clients.base import Accepted, Capabilities, Finished, RemoteState, RemoteStatus
 from batchkit.clients.http import Exchange, Fault, HttpClient, HttpRequest, HttpResponse
 
@@ -51,8 +53,9 @@ _ERROR_TYPE = "x-fal-error-type"
 class FalClient(HttpClient):
     """Generates videos with any model of fal's queue.
 
-    ``model`` is the whole endpoint, as ``"fal-ai/veo3.1/fast"``; a request's ``image`` is an
-    address, and goes out as ``image_url``. Everything else goes through ``params``, verbatim.
+    ``model`` is the whole endpoint, as ``"fal-ai/veo3.1/fast"``; a request's ``image``, an address
+    or a file of at most 10 MB, goes out as ``image_url``. Everything else goes through ``params``,
+    verbatim.
     """
 
     name = "fal"
@@ -65,8 +68,9 @@ class FalClient(HttpClient):
         return {"Authorization": f"Key {self.key}"}
 
     def check(self, request: Request) -> None:
-        """Refuses a request without a model."""
+        """Refuses a request without a model, and an image that cannot be sent."""
         self.model_of(request)
+        check_image(request, "fal", MOST_EMBEDDED)
 
     def http_submit(self, job: Job) -> Exchange[Accepted]:
         """Puts the job into the queue."""
@@ -94,7 +98,8 @@ class FalClient(HttpClient):
 
 def build_submit(model: str, request: Request) -> HttpRequest:
     """The one request that costs money."""
-    return HttpRequest("POST", f"/{model.strip('/')}", json=generation(request, image="image_url"))
+    body = generation(request, {"image": "image_url"}, embed=True)
+    return HttpRequest("POST", f"/{model.strip('/')}", json=body)
 
 
 def parse_submit(answer: HttpResponse) -> Accepted:

@@ -101,7 +101,7 @@ class OpenAIVideosClient(HttpClient):
 
 def build_submit(model: str | None, request: Request) -> HttpRequest:
     """The one request that costs money."""
-    body = generation(request, duration="seconds", aspect_ratio="size")
+    body = generation(request, {"duration": "seconds", "aspect_ratio": "size"})
     image = body.pop("image", None)
     form = {
         name: value if isinstance(value, str) else _plain(value) for name, value in body.items()

@@ -16,6 +16,7 @@ from batchkit._jobs import ErrorKind, Handle, Job, JobError
 from batchkit._requests import Request
 from batchkit._results import Download, Output
 from batchkit.clients._http_values import generation, number, timestamp
+from batchkit.clients._images import MOST_EMBEDDED, check_image
 from batchkit.clients.base import Accepted, Capabilities, Finished, RemoteState, RemoteStatus
 from batchkit.clients.http import Exchange, Fault, HttpClient, HttpRequest, HttpResponse
 
@@ -34,8 +35,8 @@ _KINDS = {402: "quota", 403: "moderation"}
 class OpenRouterClient(HttpClient):
     """Generates videos through OpenRouter; ``model`` as ``"google/veo-3.1"``.
 
-    A request's ``image`` is an address, used as the first frame. Everything else goes through
-    ``params``, verbatim.
+    A request's ``image``, an address or a file of at most 10 MB, is the first frame. Everything
+    else goes through ``params``, verbatim.
     """
 
     name = "openrouter"
@@ -49,8 +50,9 @@ class OpenRouterClient(HttpClient):
         return {"Authorization": f"Bearer {self.key}"}
 
     def check(self, request: Request) -> None:
-        """Refuses a request without a model."""
+        """Refuses a request without a model, and an image that cannot be sent."""
         self.model_of(request)
+        check_image(request, "OpenRouter", MOST_EMBEDDED)
 
     def http_submit(self, job: Job) -> Exchange[Accepted]:
         """Starts the generation."""
@@ -77,7 +79,7 @@ class OpenRouterClient(HttpClient):
 
 def build_submit(model: str, request: Request) -> HttpRequest:
     """The one request that costs money."""
-    body = generation(request)
+    body = generation(request, embed=True)
     image = body.pop("image", None)
     if image is not None:
         frame = {"type": "image_url", "image_url": {"url": image}, "frame_type": "first_frame"}

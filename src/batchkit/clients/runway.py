@@ -8,6 +8,8 @@ Facts (runwayml 5.24.0 and https://docs.dev.runwayml.com):
   the account's own concurrency), ``RUNNING`` with ``progress`` from 0 to 1, ``SUCCEEDED`` with
   ``output`` (addresses that end within 24 to 48 hours; asking again gives fresh ones), ``FAILED``
   with ``failure`` and ``failureCode``, ``CANCELLED``.
+* ``POST /v1/uploads`` answers a presigned form (``uploadUrl`` and ``fields``) and ``runwayUri``,
+  which stands for the file for 24 hours. Uploading is free. A data URI has at most 5 MB.
 * ``SAFETY.*`` and ``INPUT_PREPROCESSING.SAFETY.TEXT`` are moderation; ``INTERNAL.*`` may pass.
 * ``DELETE /v1/tasks/{id}`` asks for the end of a running task, and deletes one that has ended: so
   it is sent only while the task was seen to run. It does not prove that the generation stops.
@@ -16,11 +18,18 @@ Facts (runwayml 5.24.0 and https://docs.dev.runwayml.com):
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from batchkit._errors import ClientError
 from batchkit._jobs import ErrorKind, Handle, Job, JobError
 from batchkit._requests import Request
+from batchkit.clients._http_transport import media_type_of
 from batchkit.clients._http_values import generation, number, outputs
+from batchkit.clients._images import check_image, image_file
 from batchkit.clients.base import Accepted, Capabilities, Finished, RemoteState, RemoteStatus
-from batchkit.clients.http import Exchange, HttpClient, HttpRequest, HttpResponse
+from batchkit.clients.http import Exchange, FilePart, HttpClient, HttpRequest, HttpResponse
 
 VERSION = "2024-11-06"
 _STATES = {
@@ -33,14 +42,18 @@ _STATES = {
 }
 #: Their names for our fields.
 _NAMES = {"prompt": "promptText", "aspect_ratio": "ratio", "image": "promptImage"}
+MOST_BYTES = 200_000_000
+#: Seconds that an upload may take at each step.
+_UPLOAD_SECONDS = 600.0
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
 class RunwayClient(HttpClient):
     """Generates videos with Runway; ``model`` as ``"gen4.5"``.
 
-    A request with an ``image`` (an address, a data URI, or ``runway://``) becomes an image-to-video
-    task. Everything else goes through ``params``, verbatim.
+    A request with an ``image`` (a file, which is uploaded first, an address, a data URI, or
+    ``runway://``) becomes an image-to-video task. Everything else goes through ``params``,
+    verbatim.
     """
 
     name = "runway"
@@ -53,12 +66,23 @@ class RunwayClient(HttpClient):
         return {"Authorization": f"Bearer {self.key}", "X-Runway-Version": VERSION}
 
     def check(self, request: Request) -> None:
-        """Refuses a request without a model."""
+        """Refuses a request without a model, and an image that cannot be sent."""
         self.model_of(request)
+        check_image(request, "Runway", MOST_BYTES)
+
+    def http_prepare(self, job: Job) -> Exchange[Mapping[str, Any]]:
+        """Uploads an image that is a file; anything else needs nothing."""
+        path = image_file(job.request)
+        if path is None:
+            return {}
+        named = {"filename": path.name, "type": "ephemeral"}
+        answer = yield HttpRequest("POST", "/v1/uploads", json=named)
+        yield build_upload(answer, path)
+        return {"promptImage": answer.text("runwayUri")}
 
     def http_submit(self, job: Job) -> Exchange[Accepted]:
         """Starts the task."""
-        answer = yield build_submit(self.model_of(job.request), job.request)
+        answer = yield build_submit(self.model_of(job.request), job.request, job.prepared)
         return Accepted(handle=answer.text("id"))
 
     def http_poll(self, handle: Handle) -> Exchange[RemoteStatus]:
@@ -76,9 +100,23 @@ class RunwayClient(HttpClient):
         return False
 
 
-def build_submit(model: str, request: Request) -> HttpRequest:
-    """The one request that costs money."""
-    body = generation(request, **_NAMES)
+def build_upload(answer: HttpResponse, path: Path) -> HttpRequest:
+    """The form that the answer asks for, with the file behind its fields."""
+    fields = answer.get("fields")
+    if not isinstance(fields, Mapping):
+        raise ClientError("the provider answers without 'fields'", code="garbled", retryable=True)
+    form = {str(name): str(value) for name, value in fields.items()}
+    kind = media_type_of(str(path))
+    file = FilePart(field="file", filename=path.name, path=str(path), media_type=kind)
+    url = answer.text("uploadUrl")
+    return HttpRequest("POST", url, form=form, files=(file,), timeout=_UPLOAD_SECONDS)
+
+
+def build_submit(
+    model: str, request: Request, prepared: Mapping[str, Any] | None = None
+) -> HttpRequest:
+    """The one request that costs money; an uploaded image has another address."""
+    body = {**generation(request, _NAMES), **(prepared or {})}
     path = "/v1/image_to_video" if "promptImage" in body else "/v1/text_to_video"
     return HttpRequest("POST", path, json={"model": model, **body})
 
