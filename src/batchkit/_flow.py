@@ -258,10 +258,22 @@ async def _look_up(io: IO, job: Job) -> Job:
 
 
 async def _find(io: IO, job: Job) -> Handle | None:
+    """Asks the provider; a list that cannot be read just now is asked for again, which is free."""
     assert io.client.find is not None
     key, timeout = io.submit_key(job, job.attempt), io.config.request_timeout
-    handle: Handle | None = await io.call(io.client.find, job, key, timeout=timeout)
-    return handle
+    tries = 0
+    while True:
+        try:
+            handle: Handle | None = await io.call(io.client.find, job, key, timeout=timeout)
+        except Exception as exc:
+            tries += 1
+            lasting = not judge_free(exc, io.now()).error.retryable
+            if lasting or tries > io.config.max_retries or io.held_back:
+                raise
+            log.info("job %d: its look-up is repeated: %s", job.id, describe(exc).message)
+            await io.sleep(job, FREE_RETRY(tries, io.uniform))
+        else:
+            return handle
 
 
 def _too_early(io: IO, job: Job) -> float:

@@ -23,6 +23,7 @@ from batchkit import (
     AuthenticationError,
     BatchRunner,
     Capabilities,
+    ClientError,
     ErrorKind,
     Finished,
     Handle,
@@ -135,8 +136,8 @@ def test_a_provider_that_never_knows_is_not_asked_for_ever(make_runner: MakeRunn
 def test_a_look_up_that_fails_decides_nothing(
     make_runner: MakeRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = Scripted(submit=LOST, find=[ConnectionResetError("broke"), HANDLE])
-    runner = make_runner(client)
+    client = Scripted(submit=LOST, find=[*[ConnectionResetError("broke")] * 3, HANDLE])
+    runner = make_runner(client, max_retries=2)
 
     job = run_one(runner)
     assert job.status is JobStatus.UNCERTAIN
@@ -144,6 +145,22 @@ def test_a_look_up_that_fails_decides_nothing(
 
     assert run_one(runner).status is JobStatus.COMPLETED, "the next run asks again"
     assert client.calls["submit"] == 1
+
+
+def test_a_look_up_that_breaks_is_repeated(make_runner: MakeRunner) -> None:
+    client = Scripted(submit=LOST, find=[ConnectionResetError("broke"), HANDLE])
+
+    assert run_one(make_runner(client)).status is JobStatus.COMPLETED
+
+    assert (client.calls["submit"], client.calls["find"]) == (1, 2)
+
+
+def test_a_look_up_that_cannot_decide_is_not_repeated(make_runner: MakeRunner) -> None:
+    client = Scripted(submit=LOST, find=[ClientError("the list is too long"), HANDLE])
+
+    assert run_one(make_runner(client)).status is JobStatus.UNCERTAIN
+
+    assert client.calls["find"] == 1
 
 
 def test_a_replay_sends_the_same_key(make_runner: MakeRunner) -> None:
