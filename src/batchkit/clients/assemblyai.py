@@ -49,7 +49,7 @@ class AssemblyAIClient(HttpClient):
     name = "assemblyai"
     key_env = ("ASSEMBLYAI_API_KEY",)
     default_url = "https://api.assemblyai.com"
-    capabilities = Capabilities(min_poll_seconds=3.0)
+    capabilities = Capabilities(min_poll_seconds=3.0, find_after_seconds=300.0)
 
     def headers(self) -> dict[str, str]:
         """The key as it is."""
