@@ -64,6 +64,7 @@ class Engine(FlowIO):
     def __attrs_post_init__(self) -> None:
         self.scheduler = Scheduler(self._flow_ended)
         self.guard = Uncancellable(self.scheduler)
+        self.begun = self.clock.time()
         self.doubles = Doubles(self.storage, self.dispatcher.batch.id, self.config.max_double_cost)
 
     # -- the wheel ---------------------------------------------------------------------------

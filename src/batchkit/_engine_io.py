@@ -18,9 +18,9 @@ from batchkit._context import WorkCanceledError
 from batchkit._dispatch import Dispatcher
 from batchkit._doubles import Doubles
 from batchkit._errors import NotAcceptedError, StorageError
-from batchkit._events import Event, JobProgress, JobSubmitted
+from batchkit._events import Event, JobProgress, JobSubmitted, JobUncertain
 from batchkit._io import CallTimeoutError, FencedError, Lane, Park
-from batchkit._jobs import ErrorKind, Handle, Job, JobError, submit_key
+from batchkit._jobs import Attempt, ErrorKind, Handle, Job, JobError, submit_key
 from batchkit._redaction import scrub
 from batchkit._results import EMPTY, JobResult
 from batchkit._scheduler import Scheduler, Task
@@ -72,6 +72,7 @@ class FlowIO:
         overdue: submissions that missed their time-out, and may still answer.
         overdue_until: when the last of them is given up, in monotonic seconds.
         doubles: repeats of submissions that may have been accepted.
+        begun: when this run began, in UTC seconds.
     """
 
     client: BoundClient
@@ -93,6 +94,7 @@ class FlowIO:
     overdue: set[Call] = attrs.field(factory=set)
     overdue_until: float = 0.0
     doubles: Doubles = attrs.field(init=False)
+    begun: float = attrs.field(init=False)
     scheduler: Scheduler = attrs.field(init=False)
     guard: Uncancellable = attrs.field(init=False)
 
@@ -225,8 +227,21 @@ class FlowIO:
         return found
 
     def sent_at(self, job: Job) -> float:
+        last = self._last_attempt(job)
+        return last.started if last else self.clock.time()
+
+    def given_up_at(self, job: Job) -> float:
+        last = self._last_attempt(job)
+        if last is None:
+            return self.clock.time()
+        if last.outcome == JobUncertain.kind and last.ended is not None:
+            return last.ended
+        # Its process has died; the connection went with it, and not later than this run began.
+        return max(last.started, min(last.started + self.config.request_timeout, self.begun))
+
+    def _last_attempt(self, job: Job) -> Attempt | None:
         last = [one for one in self.storage.attempts(job.id) if one.number == job.attempt]
-        return last[0].started if last else self.clock.time()
+        return last[0] if last else None
 
     def unanswered(self, job: Job) -> bool:
         return any(call.args[0].id == job.id for call in self.overdue)

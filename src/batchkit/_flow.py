@@ -280,7 +280,7 @@ def _too_early(io: IO, job: Job) -> float:
     """Seconds until the absence of a submission proves that it was not accepted."""
     least = io.client.capabilities.find_after_seconds
     # At most that long: the wall clock may have been set back.
-    return min(least, least - (io.now() - io.sent_at(job)))
+    return min(least, least - (io.now() - io.given_up_at(job)))
 
 
 def _too_late(io: IO, job: Job) -> bool:

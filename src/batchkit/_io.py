@@ -161,6 +161,10 @@ class IO(Protocol):
         """When the job's last submission left, in UTC seconds, from the journal."""
         ...
 
+    def given_up_at(self, job: Job) -> float:
+        """When nobody waited for the answer to that submission any more, in UTC seconds."""
+        ...
+
     def unanswered(self, job: Job) -> bool:
         """Whether a submission of it missed its time-out, and may still be answered."""
         ...

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flow_kit import dies_at
 
 from batchkit import (
     Accepted,
@@ -20,7 +21,8 @@ from batchkit import (
     RemoteState,
     RemoteStatus,
 )
-from batchkit.testing import FakeClient, FakeClock, FakeProvider
+from batchkit.storage import MemoryStorage
+from batchkit.testing import Crash, FakeClient, FakeClock, FakeProvider
 
 MakeRunner = Callable[..., BatchRunner]
 
@@ -67,6 +69,43 @@ def test_absence_is_proof_once_the_time_is_over(make_runner: MakeRunner, clock: 
     runner.run()
     assert len(client.sent) == 2
     assert client.sent[1] - client.sent[0] >= 60.0
+
+
+class Patient(Slow):
+    """Breaks the connection only after a long silence."""
+
+    def submit(self, job: Job) -> Accepted:
+        self.sent.append(self.clock.time())
+        self.clock.advance(290.0)
+        raise OutcomeUnknownError("the connection broke")
+
+
+def test_the_time_counts_from_the_end_of_the_submission(
+    make_runner: MakeRunner, clock: FakeClock
+) -> None:
+    client = Patient(clock, 340.0)
+    runner = make_runner(client)
+    job = runner.add("a cat")
+    runner.run()
+    assert runner.job(job).status is JobStatus.COMPLETED
+    assert len(client.sent) == 1
+
+
+@pytest.mark.parametrize(("later", "least"), [(1.0, 61.0), (50.0, 110.0), (4000.0, 4000.0)])
+def test_of_a_process_that_died_nobody_knows_when(
+    make_runner: MakeRunner, clock: FakeClock, later: float, least: float
+) -> None:
+    client, storage = Slow(clock, float("inf")), MemoryStorage()
+    first = make_runner(client, storage=storage, hook=dies_at("submit:after"))
+    first.add("a cat")
+    with pytest.raises(Crash):
+        first.run()
+    clock.advance(later)
+    second = make_runner(client, storage=storage, max_retries=1)
+    second.run()
+    # It let go at the latest when the next run began, or when its own time was over.
+    assert client.sent[1] - client.sent[0] >= least
+    assert client.sent[1] - client.sent[0] < least + 30.0
 
 
 def test_a_look_up_that_is_woken_too_early_decides_nothing(

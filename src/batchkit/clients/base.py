@@ -60,8 +60,8 @@ class Capabilities:
             returns the first answer, so that submitting again is safe; ``"none"`` ignores it.
         not_accepted: HTTP status codes with which the provider, as it documents, answers a
             submission that it did not accept, such as 503.
-        find_after_seconds: how long after a submission its absence from what ``find`` sees proves
-            that it was not accepted; a slow one may still be on its way.
+        find_after_seconds: how long after a submission was given up its absence from what ``find``
+            sees proves that it was not accepted; the provider may still be at work on it.
         find_until_seconds: how long after a submission ``find`` still sees it; later its absence
             proves nothing, and the job stays uncertain. ``None``: the provider deletes no jobs.
         min_poll_seconds: never poll one job more often.
