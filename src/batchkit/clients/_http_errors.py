@@ -18,6 +18,7 @@ _LONGEST = 500
 
 #: What a fault's own word makes of an answer from 400 to 499.
 _BY_KIND: dict[str, Callable[..., errors.ClientError]] = {
+    "authentication": errors.AuthenticationError,
     "moderation": errors.ModerationError,
     "invalid": errors.RejectedError,
     "quota": errors.QuotaError,

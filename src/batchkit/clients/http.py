@@ -163,8 +163,8 @@ class Fault:
     Attributes:
         message: its own words.
         code: its own word for the fault.
-        kind: where the status does not tell: ``"moderation"``, ``"quota"``, ``"rate_limit"`` or
-            ``"invalid"``; it is believed of answers from 400 to 499 only.
+        kind: where the status does not tell: ``"authentication"``, ``"moderation"``, ``"quota"``,
+            ``"rate_limit"`` or ``"invalid"``; it is believed of answers from 400 to 499 only.
     """
 
     message: str = ""
