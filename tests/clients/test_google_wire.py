@@ -1,0 +1,135 @@
+"""Google's Interactions API: what is sent, in batches under threads and asyncio."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from http_kit import answer, drops, play, run_one
+
+from batchkit import (
+    ErrorKind,
+    GenerateVideo,
+    Job,
+    JobStatus,
+    NotAcceptedError,
+    RejectedError,
+    TranscribeVideo,
+)
+from batchkit.clients.google import GoogleClient
+
+OMNI, TRANSCRIBE = "gemini-omni-1.2-flash", "gemini-3.5-transcribe"
+BASE = "https://generativelanguage.googleapis.com"
+EXECUTORS = pytest.mark.parametrize("executor", ["threads", "asyncio"])
+CAT = GenerateVideo(prompt="a cat", model=OMNI)
+SPOKEN = {
+    "id": "v1_1",
+    "status": "completed",
+    "steps": [{"type": "model_output", "content": [{"type": "text", "text": "Olá."}]}],
+}
+
+
+def google(request: httpx.Request) -> httpx.Response:
+    assert request.headers["x-goog-api-key"] == "canary-key"
+    if request.url.path == "/upload/v1/files":
+        assert request.headers["x-goog-upload-command"] == "start"
+        return httpx.Response(200, headers={"x-goog-upload-url": f"{BASE}/upload/v1/files?id=1"})
+    if request.method == "POST":
+        return httpx.Response(200, json={"id": "v1_1", "status": "in_progress"})
+    return httpx.Response(200, json=SPOKEN)
+
+
+def uploads(request: httpx.Request) -> httpx.Response:
+    if request.headers.get("x-goog-upload-command") == "upload, finalize":
+        file = {"name": "files/abc-1", "uri": f"{BASE}/v1/files/abc-1", "state": "ACTIVE"}
+        return httpx.Response(200, json={"file": file})
+    return google(request)
+
+
+@EXECUTORS
+def test_a_file_is_uploaded_before_it_is_paid_for(executor: str, tmp_path: Path) -> None:
+    file = tmp_path / "talk.mp3"
+    file.write_bytes(b"ID3" * 1000)
+    request = TranscribeVideo(source=str(file), model=TRANSCRIBE)
+    job, sent = run_one(GoogleClient, uploads, request, executor=executor)
+    assert job.status is JobStatus.COMPLETED
+    assert job.result is not None
+    assert job.result.text == "Olá."
+    started, uploaded, submitted = sent[:3]
+    assert started.headers["x-goog-upload-header-content-length"] == "3000"
+    assert started.headers["x-goog-upload-header-content-type"] == "audio/mpeg"
+    assert uploaded.headers["content-length"] == "3000"
+    assert uploaded.headers["x-goog-upload-offset"] == "0"
+    (part,) = json.loads(submitted.content)["input"]
+    assert part == {
+        "type": "audio",
+        "uri": f"{BASE}/v1/files/abc-1",
+        "mime_type": "audio/mpeg",
+    }
+
+
+@EXECUTORS
+def test_a_submission_that_breaks_is_sent_once(executor: str) -> None:
+    job, sent = run_one(GoogleClient, drops, CAT, executor=executor)
+    assert (job.status, len(sent)) == (JobStatus.UNCERTAIN, 1)
+
+
+@EXECUTORS
+@pytest.mark.parametrize(
+    ("status", "end"),
+    [
+        (400, JobStatus.FAILED),
+        (404, JobStatus.FAILED),
+        (409, JobStatus.UNCERTAIN),
+        (500, JobStatus.UNCERTAIN),
+        (503, JobStatus.UNCERTAIN),
+        (504, JobStatus.UNCERTAIN),
+    ],
+)
+def test_refusals(executor: str, status: int, end: JobStatus) -> None:
+    error = {"error": {"code": status, "message": "no", "status": "WORD"}}
+    job, sent = run_one(
+        GoogleClient, lambda _: httpx.Response(status, json=error), CAT, executor=executor
+    )
+    assert (job.status, len(sent)) == (end, 1)
+
+
+def test_a_wrong_key_fails_no_job() -> None:
+    details = [{"reason": "API_KEY_INVALID"}]
+    error = {"error": {"code": 400, "message": "API key not valid.", "details": details}}
+    job, sent = run_one(GoogleClient, lambda _: httpx.Response(400, json=error), CAT)
+    assert (job.status, len(sent)) == (JobStatus.PENDING, 1)
+    assert job.error is not None
+    assert job.error.kind is ErrorKind.AUTHENTICATION
+
+
+def prepared_job(path: Path) -> Job:
+    path.write_bytes(b"x")
+    request = TranscribeVideo(source=str(path), model=TRANSCRIBE)
+    return Job(id=1, batch_id=1, index=0, identity="i", request=request)
+
+
+def test_a_file_that_is_processed_is_asked_for_and_not_uploaded_again(tmp_path: Path) -> None:
+    client, job = GoogleClient("k"), prepared_job(tmp_path / "a.mp4")
+    file = {"name": "files/abc-1", "uri": f"{BASE}/v1/files/abc-1", "state": "PROCESSING"}
+    started = answer({}, headers={"x-goog-upload-url": f"{BASE}/up"})
+    with pytest.raises(NotAcceptedError) as raised:
+        play(client.http_prepare(job), started, answer({"file": file}))
+    assert raised.value.retry_after == 10
+    with pytest.raises(NotAcceptedError):
+        play(client.http_prepare(job), answer(file))
+    found, asked = play(client.http_prepare(job), answer({**file, "state": "ACTIVE"}))
+    assert [request.url for request in asked] == ["/v1/files/abc-1"]
+    assert found == {"media": {"type": "video", "uri": file["uri"], "mime_type": "video/mp4"}}
+
+
+def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
+    client, job = GoogleClient("k"), prepared_job(tmp_path / "a.mp4")
+    started = answer({}, headers={"x-goog-upload-url": f"{BASE}/up"})
+    file = {"name": "files/abc-1", "uri": f"{BASE}/v1/files/abc-1", "state": "FAILED"}
+    with pytest.raises(RejectedError, match="cannot use"):
+        play(client.http_prepare(job), started, answer({"file": file}))
+    with pytest.raises(NotAcceptedError, match="no address"):
+        play(client.http_prepare(job), answer({}))
