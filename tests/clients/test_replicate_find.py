@@ -20,7 +20,7 @@ BEFORE, AFTER = "2026-11-22T10:00:00Z", "2026-11-22T11:00:01Z"
 
 def job_of(request: Request, uploaded: str | None = None) -> Job:
     prepared = {"uploaded": uploaded} if uploaded else {}
-    place = {"id": 1, "batch_id": 1, "index": 0, "identity": "i"}
+    place: dict[str, Any] = {"id": 1, "batch_id": 1, "index": 0, "identity": "i"}
     return Job(**place, request=request, prepared=prepared, started=STARTED)
 
 
@@ -37,7 +37,6 @@ SENT = {"prompt": "a cat", "duration": 5, "image": "https://h/a.png"}
 OTHERS: list[dict[str, Any]] = [
     entry({**SENT, "prompt": "a dog"}),
     entry({**SENT, "duration": 10}),
-    entry(SENT, model="other/model"),
 ]
 SIMILAR: list[dict[str, Any]] = [
     entry(SENT),
@@ -47,7 +46,7 @@ SIMILAR: list[dict[str, Any]] = [
     entry({"prompt": "a cat"}),
     entry({}, data_removed=True),
     entry(None),
-    entry(SENT, model=None),
+    entry(SENT, model="renamed/since"),
 ]
 
 

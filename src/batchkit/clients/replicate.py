@@ -15,8 +15,8 @@ Facts (replicate 1.0.7 and 2.0.0b4, https://replicate.com/docs):
 * ``GET /v1/predictions`` lists the newest first, pages are chained by ``next``. No field of a
   prediction is free for a tag of ours, and the webhook is not among those that are documented; the
   ``input`` is. So the address of a file that was uploaded for one job finds its submission. For
-  other jobs the list can only prove that there is nothing: no prediction of this model, since the
-  job was submitted, whose input could be the job's. Where there is one, another program may have
+  other jobs the list can only prove that there is nothing: no prediction, since the job was submitted,
+  whose version and input could be the job's (models are renamed, so their names prove nothing). Where there is one, another program may have
   asked for the same, and a person has to decide.
 """
 
@@ -225,16 +225,14 @@ def _may_be(entry: Mapping[str, Any], model: str, asked: Mapping[str, Any], file
 
 
 def _is_other_model(entry: Mapping[str, Any], model: str) -> bool:
+    """Whether it ran elsewhere. The name of a model proves nothing: models are renamed."""
     if model.startswith(_DEPLOYMENTS):
-        deployment = entry.get("deployment")
-        return bool(deployment) and model.split("/")[-1] != str(deployment).split("/")[-1]
+        told = str(entry.get("deployment") or "")
+        return told != "" and told.split("/")[-1] != model.split("/")[-1]
     name, _, version = model.partition(":")
-    if "/" in name:
-        if entry.get("model") not in (None, name):
-            return True
-    else:
-        version = name
-    return bool(version) and entry.get("version") not in (None, "hidden", version)
+    version = version if "/" in name else name
+    told = str(entry.get("version") or "hidden")
+    return bool(version) and told != "hidden" and told != version
 
 
 def _differs(ours: Any, theirs: Any, files: str) -> bool:

@@ -31,8 +31,10 @@ _DIALECTS = {
     "deepgram": "batchkit.testing.vendors._deepgram:DeepgramDialect",
     "fal": "batchkit.testing.vendors._fal:FalDialect",
     "gladia": "batchkit.testing.vendors._gladia:GladiaDialect",
+    "google": "batchkit.testing.vendors._google:GoogleDialect",
     "groq": "batchkit.testing.vendors._openai_audio:GroqDialect",
     "openai-audio": "batchkit.testing.vendors._openai_audio:OpenAIAudioDialect",
+    "replicate": "batchkit.testing.vendors._replicate:ReplicateDialect",
     "speechmatics": "batchkit.testing.vendors._speechmatics:SpeechmaticsDialect",
 }
 #: Whose servers there are.
