@@ -15,9 +15,9 @@ Facts (replicate 1.0.7 and 2.0.0b4, https://replicate.com/docs):
 * ``GET /v1/predictions`` lists the newest first, pages are chained by ``next``. No field of a
   prediction is free for a tag of ours, and the webhook is not among those that are documented; the
   ``input`` is. So the address of a file that was uploaded for one job finds its submission. For
-  other jobs the list can only prove that there is nothing: no prediction, since the job was submitted,
-  whose version and input could be the job's (models are renamed, so their names prove nothing). Where there is one, another program may have
-  asked for the same, and a person has to decide.
+  other jobs the list can only prove that there is nothing: no prediction, since the job was
+  submitted, whose version and input could be the job's (models are renamed, so their names prove
+  nothing). Where there is one, another program may have asked for the same: a person decides.
 """
 
 from __future__ import annotations

@@ -23,18 +23,7 @@ from batchkit.testing.vendors._recordings import (
 )
 
 _WORDS = {"running": "in_progress", "succeeded": "completed", "canceled": "cancelled"}
-_CODES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    409: "ABORTED",
-    429: "RESOURCE_EXHAUSTED",
-    500: "INTERNAL",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
-_ERRORS = "https://ai.google.dev/errors/generation"
+_ERRORS = "https://ai.google.dev/errors"
 _UPLOADS = "/v1/files"
 
 
@@ -47,13 +36,14 @@ class GoogleDialect(Dialect):
         self._asked: dict[str, Mapping[str, Any]] = {}
 
     def authorized(self, request: Request) -> bool:
-        """Google has a header of its own."""
+        """Google has a header of its own; the address of an upload is its own licence."""
+        if request.path == f"/upload{_UPLOADS}" and "upload_id" in request.query:
+            return True
         return request.headers.get("x-goog-api-key") == self.model.api_key
 
     def error(self, status: int, code: str, message: str) -> Any:
-        """``error`` with ``code``, ``message`` and ``status``."""
-        word = _CODES.get(status, "UNKNOWN")
-        return {"error": {"code": status, "message": message, "status": word}}
+        """``error`` with ``code``, a URI, and ``message``."""
+        return {"error": {"code": f"{_ERRORS}/{code or status}", "message": message}}
 
     def route(self, request: Request) -> Route | Reply:
         """Interactions, and files that go up and down."""
@@ -147,7 +137,9 @@ class GoogleDialect(Dialect):
             "steps": steps,
         }
         if word == "failed":
-            data["errors"] = [{"code": _ERRORS, "message": told["error"]["message"]}]
+            data["errors"] = [
+                {"code": f"{_ERRORS}/generation", "message": told["error"]["message"]}
+            ]
         if word == "completed" and (content := self._content(request, told)):
             steps.append({"type": "model_output", "content": [content]})
             data["usage"] = {"total_tokens": 57920}
