@@ -31,17 +31,24 @@ def test_a_batch_that_is_killed_once(sent: str, tmp_path: Path, tell: Tell) -> N
     if sent == "prompts":
         tell(killed_once("google", tmp_path, model=OMNI))
     else:
-        options = {"transcribes": True, "files": str(tmp_path), "model": TRANSCRIBE}
-        tell(killed_once("google", tmp_path, **options))
+        told = killed_once(
+            "google", tmp_path, transcribes=True, files=str(tmp_path), model=TRANSCRIBE
+        )
+        tell(told)
 
 
 def test_a_video_a_short_one_and_a_recording(tmp_path: Path) -> None:
     talk = tmp_path / "talk.wav"
     talk.write_text("talk.wav")
     with VendorServer("google", clock=(clock := FakeClock())) as server:
-        options = {"storage": "memory", "output": tmp_path / "out", "clock": clock}
-        client = server.client(model=OMNI)
-        runner = BatchRunner(client, allow_private_downloads=True, delay=0, **options)
+        runner = BatchRunner(
+            server.client(model=OMNI),
+            storage="memory",
+            output=tmp_path / "out",
+            clock=clock,
+            allow_private_downloads=True,
+            delay=0,
+        )
         video = runner.add("a cat")
         inline = {"response_format": {"delivery": "inline"}}
         short = runner.add(GenerateVideo(prompt="a dog", params=inline))

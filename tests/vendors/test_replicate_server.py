@@ -32,6 +32,6 @@ def test_a_prompt_does_not(model: str) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("sent", ["prompts", "files"])
 def test_a_batch_that_is_killed_once(sent: str, tmp_path: Path, tell: Tell) -> None:
-    files = str(tmp_path) if sent == "files" else None
-    options = {"transcribes": sent == "files", "files": files, "model": MODEL}
-    tell(killed_once("replicate", tmp_path, **options))
+    by_file = sent == "files"
+    files = str(tmp_path) if by_file else None
+    tell(killed_once("replicate", tmp_path, transcribes=by_file, files=files, model=MODEL))

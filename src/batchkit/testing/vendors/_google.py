@@ -160,7 +160,13 @@ class GoogleDialect(Dialect):
 
 
 def _parts(given: Any) -> list[dict[str, Any]]:
-    return [{"type": "text", "text": given}] if isinstance(given, str) else list(given)
+    """What was shown: a text, parts, or steps that hold parts, as the SDK sends them."""
+    if isinstance(given, str):
+        return [{"type": "text", "text": given}]
+    found: list[dict[str, Any]] = []
+    for part in given:
+        found += _parts(part["content"]) if "content" in part else [part]
+    return found
 
 
 def _described(url: str) -> dict[str, Any]:
