@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 from typing import Any
 
 import pytest
-from http_kit import answer, play
+from http_kit import answer
 
 from batchkit import (
-    ClientError,
     ErrorKind,
     GenerateVideo,
-    Handle,
     Job,
     Output,
     RemoteState,
     Request,
     TranscribeVideo,
-    UsageError,
 )
 from batchkit.clients import google
 from batchkit.clients._google_values import parse_fault, parse_interaction
@@ -149,6 +145,13 @@ def test_a_transcription(fields: dict[str, Any], model: str, body: dict[str, Any
 def test_what_an_address_is_taken_for(source: str, part: dict[str, str]) -> None:
     sent = google.build_submit(job_of(TranscribeVideo(source=source)), TRANSCRIBE)
     assert sent.json["input"] == [{**part, "uri": source}]
+
+
+def test_a_data_uri_is_embedded() -> None:
+    request = GenerateVideo(prompt="a cat", image="data:image/png;base64,AA==")
+    GoogleClient("k", model=OMNI).check(request)
+    sent = google.build_submit(job_of(request), OMNI)
+    assert sent.json["input"][1] == {"type": "image", "mime_type": "image/png", "data": "AA=="}
 
 
 def made(*content: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -312,53 +315,3 @@ def test_faults(body: Any, message: str, code: str | None, kind: str) -> None:
     fault = parse_fault(answer(body, 400))
     assert (fault.message, fault.code, fault.kind) == (message, code, kind)
     assert parse_fault(HttpResponse(status=502, content=b"<html>")).message == ""
-
-
-def test_the_key_goes_with_downloads_of_theirs_alone() -> None:
-    client, job = GoogleClient("k"), job_of(GenerateVideo(prompt="a cat"))
-    for url in (FILE, f"{FILE}:download?alt=media"):
-        found = client.fetch(job, Output(url=url))
-        assert found.url == f"{FILE}:download?alt=media"
-        assert found.headers == {"x-goog-api-key": "k"}
-    for url in ("https://elsewhere/v1/files/abc-1", "https://h/a.mp4"):
-        other = client.fetch(job, Output(url=url))
-        assert (other.url, dict(other.headers)) == (url, {})
-
-
-@pytest.mark.parametrize(
-    ("told", "status", "ended"),
-    [("cancelled", 200, True), ("in_progress", 200, False), ("cancelled", 400, False)],
-)
-def test_cancel(told: str, status: int, ended: bool) -> None:
-    exchange = GoogleClient("k").http_cancel(Handle(id="v1_1"))
-    found, asked = play(exchange, answer({"status": told}, status))
-    assert found is ended
-    assert asked[0].url == "/v1/interactions/v1_1/cancel"
-
-
-def test_a_submission_needs_an_id() -> None:
-    exchange = GoogleClient("k", model=OMNI).http_submit(job_of(GenerateVideo(prompt="a")))
-    with pytest.raises(ClientError, match="'id'"):
-        play(exchange, answer({"status": "queued"}))
-
-
-def test_bad_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = GoogleClient("k", model=OMNI)
-    unnamed = tmp_path / "talk"
-    unnamed.write_bytes(b"x")
-    bad: list[tuple[Request, str]] = [
-        (GenerateVideo(prompt="a", params={"stream": True}), "stream"),
-        (GenerateVideo(prompt="a", params={"store": False}), "store"),
-        (GenerateVideo(prompt="a", image="/nowhere.png"), "no file"),
-        (GenerateVideo(prompt="a", image=str(unnamed)), "extension"),
-        (TranscribeVideo(source="https://h/a.mp3"), "told what to do"),
-        (TranscribeVideo(source="https://h/a.mp3", language="pt"), "language"),
-    ]
-    for request, match in bad:
-        with pytest.raises(UsageError, match=match):
-            client.check(request)
-    monkeypatch.setattr(google, "MOST_BYTES", 0)
-    named = tmp_path / "talk.mp3"
-    named.write_bytes(b"x")
-    with pytest.raises(UsageError, match="1 bytes"):
-        client.check(TranscribeVideo(source=str(named), model=TRANSCRIBE))

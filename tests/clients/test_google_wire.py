@@ -1,4 +1,4 @@
-"""Google's Interactions API: what is sent, in batches under threads and asyncio."""
+"""Google's Interactions API: what is refused, and what is sent under threads and asyncio."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ import pytest
 from http_kit import answer, drops, play, run_one
 
 from batchkit import (
+    ClientError,
     ErrorKind,
     GenerateVideo,
+    Handle,
     Job,
     JobStatus,
     NotAcceptedError,
+    Output,
     RejectedError,
+    Request,
     TranscribeVideo,
+    UsageError,
 )
+from batchkit.clients import google as module
 from batchkit.clients.google import GoogleClient
 
 OMNI, TRANSCRIBE = "gemini-omni-1.2-flash", "gemini-3.5-transcribe"
 BASE = "https://generativelanguage.googleapis.com"
+FILE = f"{BASE}/v1/files/abc-1"
 EXECUTORS = pytest.mark.parametrize("executor", ["threads", "asyncio"])
 CAT = GenerateVideo(prompt="a cat", model=OMNI)
 SPOKEN = {
@@ -43,7 +50,7 @@ def google(request: httpx.Request) -> httpx.Response:
 
 def uploads(request: httpx.Request) -> httpx.Response:
     if request.headers.get("x-goog-upload-command") == "upload, finalize":
-        file = {"name": "files/abc-1", "uri": f"{BASE}/v1/files/abc-1", "state": "ACTIVE"}
+        file = {"name": "files/abc-1", "uri": FILE, "state": "ACTIVE"}
         return httpx.Response(200, json={"file": file})
     return google(request)
 
@@ -65,7 +72,7 @@ def test_a_file_is_uploaded_before_it_is_paid_for(executor: str, tmp_path: Path)
     (part,) = json.loads(submitted.content)["input"]
     assert part == {
         "type": "audio",
-        "uri": f"{BASE}/v1/files/abc-1",
+        "uri": FILE,
         "mime_type": "audio/mpeg",
     }
 
@@ -107,13 +114,16 @@ def test_a_wrong_key_fails_no_job() -> None:
 
 def prepared_job(path: Path) -> Job:
     path.write_bytes(b"x")
-    request = TranscribeVideo(source=str(path), model=TRANSCRIBE)
+    return job_of(TranscribeVideo(source=str(path), model=TRANSCRIBE))
+
+
+def job_of(request: Request) -> Job:
     return Job(id=1, batch_id=1, index=0, identity="i", request=request)
 
 
 def test_a_file_that_is_processed_is_asked_for_and_not_uploaded_again(tmp_path: Path) -> None:
     client, job = GoogleClient("k"), prepared_job(tmp_path / "a.mp4")
-    file = {"name": "files/abc-1", "uri": f"{BASE}/v1/files/abc-1", "state": "PROCESSING"}
+    file = {"name": "files/abc-1", "uri": FILE, "state": "PROCESSING"}
     started = answer({}, headers={"x-goog-upload-url": f"{BASE}/up"})
     with pytest.raises(NotAcceptedError) as raised:
         play(client.http_prepare(job), started, answer({"file": file}))
@@ -128,8 +138,58 @@ def test_a_file_that_is_processed_is_asked_for_and_not_uploaded_again(tmp_path: 
 def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
     client, job = GoogleClient("k"), prepared_job(tmp_path / "a.mp4")
     started = answer({}, headers={"x-goog-upload-url": f"{BASE}/up"})
-    file = {"name": "files/abc-1", "uri": f"{BASE}/v1/files/abc-1", "state": "FAILED"}
+    file = {"name": "files/abc-1", "uri": FILE, "state": "FAILED"}
     with pytest.raises(RejectedError, match="cannot use"):
         play(client.http_prepare(job), started, answer({"file": file}))
     with pytest.raises(NotAcceptedError, match="no address"):
         play(client.http_prepare(job), answer({}))
+
+
+def test_the_key_goes_with_downloads_of_theirs_alone() -> None:
+    client, job = GoogleClient("k"), job_of(GenerateVideo(prompt="a cat"))
+    for url in (FILE, f"{FILE}:download?alt=media"):
+        found = client.fetch(job, Output(url=url))
+        assert found.url == f"{FILE}:download?alt=media"
+        assert found.headers == {"x-goog-api-key": "k"}
+    for url in ("https://elsewhere/v1/files/abc-1", "https://h/a.mp4"):
+        other = client.fetch(job, Output(url=url))
+        assert (other.url, dict(other.headers)) == (url, {})
+
+
+@pytest.mark.parametrize(
+    ("told", "status", "ended"),
+    [("cancelled", 200, True), ("in_progress", 200, False), ("cancelled", 400, False)],
+)
+def test_cancel(told: str, status: int, ended: bool) -> None:
+    exchange = GoogleClient("k").http_cancel(Handle(id="v1_1"))
+    found, asked = play(exchange, answer({"status": told}, status))
+    assert found is ended
+    assert asked[0].url == "/v1/interactions/v1_1/cancel"
+
+
+def test_a_submission_needs_an_id() -> None:
+    exchange = GoogleClient("k", model=OMNI).http_submit(job_of(GenerateVideo(prompt="a")))
+    with pytest.raises(ClientError, match="'id'"):
+        play(exchange, answer({"status": "queued"}))
+
+
+def test_bad_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = GoogleClient("k", model=OMNI)
+    unnamed = tmp_path / "talk"
+    unnamed.write_bytes(b"x")
+    bad: list[tuple[Request, str]] = [
+        (GenerateVideo(prompt="a", params={"stream": True}), "stream"),
+        (GenerateVideo(prompt="a", params={"store": False}), "store"),
+        (GenerateVideo(prompt="a", image="/nowhere.png"), "no file"),
+        (GenerateVideo(prompt="a", image=str(unnamed)), "extension"),
+        (TranscribeVideo(source="https://h/a.mp3"), "told what to do"),
+        (TranscribeVideo(source="https://h/a.mp3", language="pt"), "language"),
+    ]
+    for request, match in bad:
+        with pytest.raises(UsageError, match=match):
+            client.check(request)
+    monkeypatch.setattr(module, "MOST_BYTES", 0)
+    named = tmp_path / "talk.mp3"
+    named.write_bytes(b"x")
+    with pytest.raises(UsageError, match="1 bytes"):
+        client.check(TranscribeVideo(source=str(named), model=TRANSCRIBE))

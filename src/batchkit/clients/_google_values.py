@@ -9,10 +9,12 @@ import logging
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from batchkit._jobs import ErrorKind, JobError
 from batchkit._requests import GenerateVideo, Request, TranscribeVideo
 from batchkit._results import Output, Transcript, Word
+from batchkit.clients._http_transport import media_type_of
 from batchkit.clients._http_values import number
 from batchkit.clients._transcripts import sentences, speakers
 from batchkit.clients.base import Finished, RemoteState, RemoteStatus
@@ -54,6 +56,16 @@ def media_part(uri: str, media_type: str) -> dict[str, str]:
     if kind not in ("image", "video", "audio"):
         return {"type": "audio", "uri": uri}
     return {"type": kind, "uri": uri, "mime_type": media_type}
+
+
+def part_of_uri(uri: str) -> dict[str, str]:
+    """An address, or a data URI (RFC 2397) in base64, as a part of the input."""
+    if not uri.startswith("data:"):
+        return media_part(uri, media_type_of(urlsplit(uri).path))
+    head, _, data = uri.removeprefix("data:").partition(",")
+    part = media_part("", head.partition(";")[0])
+    del part["uri"]
+    return {**part, "data": data}
 
 
 def parse_interaction(answer: HttpResponse, *, transcribes: bool) -> RemoteStatus:

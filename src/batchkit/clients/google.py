@@ -37,10 +37,11 @@ from batchkit.clients._google_values import (
     media_part,
     parse_fault,
     parse_interaction,
+    part_of_uri,
     source_of,
 )
 from batchkit.clients._http_transport import media_type_of
-from batchkit.clients._transcripts import is_address
+from batchkit.clients._images import is_uri
 from batchkit.clients.base import Accepted, Capabilities, RemoteStatus
 from batchkit.clients.http import Exchange, Fault, HttpClient, HttpRequest, HttpResponse
 
@@ -58,9 +59,9 @@ class GoogleClient(HttpClient):
     ``"gemini-omni-1.2-flash"`` or ``"gemini-3.5-transcribe"``.
 
     A request's ``image``, and the source of a transcription, is a path, which is uploaded first,
-    or an address. ``params`` go out verbatim; ``response_format`` and ``generation_config`` are
-    added to, and the ``input`` of a transcription is what is said beside the recording, as a
-    question to a model that understands videos.
+    an address, or a data URI. ``params`` go out verbatim; ``response_format`` and
+    ``generation_config`` are added to, and the ``input`` of a transcription is what is said beside
+    the recording, as a question to a model that understands videos.
     """
 
     name = "google"
@@ -93,7 +94,7 @@ class GoogleClient(HttpClient):
         if isinstance(request, TranscribeVideo):
             _check_language(request, model)
         source = source_of(request)
-        if source is not None and not is_address(source):
+        if source is not None and not is_uri(source):
             _check_file(Path(source))
 
     def http_prepare(self, job: Job) -> Exchange[Mapping[str, Any]]:
@@ -104,7 +105,7 @@ class GoogleClient(HttpClient):
             RejectedError: they cannot use it.
         """
         source = source_of(job.request)
-        if source is None or is_address(source):
+        if source is None or is_uri(source):
             return {}
         file = self._processing.get(source)
         if file is None:
@@ -187,7 +188,7 @@ def build_submit(job: Job, model: str) -> HttpRequest:
     request, media = job.request, (job.prepared or {}).get("media")
     source = source_of(request)
     if media is None and source is not None:
-        media = media_part(source, media_type_of(urlsplit(source).path))
+        media = part_of_uri(source)
     body = (
         _transcription(request, model, media)
         if isinstance(request, TranscribeVideo)

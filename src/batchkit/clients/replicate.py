@@ -32,7 +32,8 @@ from batchkit._requests import GenerateVideo, Request, TranscribeVideo
 from batchkit._results import EMPTY
 from batchkit.clients._http_transport import media_type_of
 from batchkit.clients._http_values import generation, timestamp
-from batchkit.clients._replicate_values import parse_prediction
+from batchkit.clients._images import is_uri
+from batchkit.clients._replicate_values import KEPT_SECONDS, parse_prediction
 from batchkit.clients.base import Accepted, Capabilities, RemoteStatus
 from batchkit.clients.http import (
     Exchange,
@@ -71,7 +72,12 @@ class ReplicateClient(HttpClient):
     name = "replicate"
     key_env = ("REPLICATE_API_TOKEN",)
     default_url = "https://api.replicate.com"
-    capabilities = Capabilities(cancel="running", min_poll_seconds=1.0, result_ttl_seconds=3600.0)
+    capabilities = Capabilities(
+        cancel="running",
+        min_poll_seconds=1.0,
+        find_after_seconds=300.0,
+        result_ttl_seconds=KEPT_SECONDS,
+    )
 
     def __init__(
         self, key: str | None = None, *, inputs: Mapping[str, str] = EMPTY, **options: Any
@@ -166,9 +172,7 @@ class ReplicateClient(HttpClient):
 def _file_of(request: Request) -> str | None:
     """The path that has to be uploaded."""
     source = getattr(request, "source", None) or getattr(request, "image", None)
-    if source is None or "://" in source or source.startswith("data:"):
-        return None
-    return str(source)
+    return None if source is None or is_uri(source) else str(source)
 
 
 def build_input(job: Job, inputs: Mapping[str, str]) -> dict[str, Any]:
@@ -180,7 +184,7 @@ def build_input(job: Job, inputs: Mapping[str, str]) -> dict[str, Any]:
         if request.language != "auto" and "language" in inputs:
             body[inputs["language"]] = request.language
         return {**body, **params}
-    body = generation(request, **inputs)
+    body = generation(request, inputs)
     image = inputs.get("image", "image")
     if uploaded and image not in params:
         body[image] = uploaded
