@@ -25,6 +25,7 @@ from batchkit import (
 )
 from batchkit.clients import google as module
 from batchkit.clients.google import GoogleClient
+from batchkit.clients.http import HttpResponse
 
 OMNI, TRANSCRIBE = "gemini-omni-1.2-flash", "gemini-3.5-transcribe"
 BASE = "https://generativelanguage.googleapis.com"
@@ -126,13 +127,42 @@ def test_a_file_that_is_processed_is_asked_for_and_not_uploaded_again(tmp_path: 
     file = {"name": "files/abc-1", "uri": FILE, "state": "PROCESSING"}
     started = answer({}, headers={"x-goog-upload-url": f"{BASE}/up"})
     with pytest.raises(NotAcceptedError) as raised:
-        play(client.http_prepare(job), started, answer({"file": file}))
+        play(client.http_prepare(job), started, answer({"file": file}), *[answer(file)] * 5)
     assert raised.value.retry_after == 10
-    with pytest.raises(NotAcceptedError):
-        play(client.http_prepare(job), answer(file))
-    found, asked = play(client.http_prepare(job), answer({**file, "state": "ACTIVE"}))
-    assert [request.url for request in asked] == ["/v1/files/abc-1"]
-    assert found == {"media": {"type": "video", "uri": file["uri"], "mime_type": "video/mp4"}}
+    with pytest.raises(ClientError, match="no JSON"):
+        play(client.http_prepare(job), HttpResponse(status=200, content=b"<html>"))
+    ready = answer({**file, "state": "ACTIVE"})
+    found, asked = play(client.http_prepare(job), answer(file), ready)
+    assert [(request.url, request.delay) for request in asked] == [("/v1/files/abc-1", 3)] * 2
+    assert found == {"media": {"type": "video", "uri": FILE, "mime_type": "video/mp4"}}
+
+
+@EXECUTORS
+def test_a_batch_waits_until_a_file_is_ready(
+    executor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
+    file = tmp_path / "talk.mp3"
+    file.write_bytes(b"ID3")
+    states = iter(["PROCESSING", "PROCESSING", "ACTIVE"])
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        uploads = request.headers.get("x-goog-upload-command") == "upload, finalize"
+        if not uploads and request.url.path != "/v1/files/abc-1":
+            return google(request)
+        told = {"name": "files/abc-1", "uri": FILE, "state": next(states)}
+        return httpx.Response(200, json={"file": told} if uploads else told)
+
+    request = TranscribeVideo(source=str(file), model=TRANSCRIBE)
+    job, sent = run_one(GoogleClient, handler, request, executor=executor)
+    assert job.status is JobStatus.COMPLETED
+    assert [asked.url.path for asked in sent][:5] == [
+        "/upload/v1/files",
+        "/upload/v1/files",
+        "/v1/files/abc-1",
+        "/v1/files/abc-1",
+        "/v1/interactions",
+    ]
 
 
 def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ STATES: list[tuple[dict[str, Any], RemoteState, str | None]] = [
     ({"status": "processing", "logs": "10%"}, RemoteState.RUNNING, None),
     ({"status": "pondering"}, RemoteState.RUNNING, None),
     ({"status": "succeeded", "output": OUT}, RemoteState.SUCCEEDED, None),
+    ({"status": "succeeded", "output": OUT, "data_removed": True}, RemoteState.SUCCEEDED, None),
     ({"status": "failed", "error": "out of memory"}, RemoteState.FAILED, "out of memory"),
     ({"status": "failed", "error": None}, RemoteState.FAILED, "the prediction failed"),
     ({"status": "canceled"}, RemoteState.CANCELED, None),

@@ -45,6 +45,7 @@ SIMILAR: list[dict[str, Any]] = [
     entry({**SENT, "image": "https://replicate.delivery/copy.png"}),
     entry({"prompt": "a cat"}),
     entry({}, data_removed=True),
+    entry({"prompt": ""}, data_removed=True),
     entry(None),
     entry(SENT, model="renamed/since"),
 ]

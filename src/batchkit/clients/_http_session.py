@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import anyio
+
 from batchkit._errors import RejectedError, UsageError
 from batchkit._jobs import Handle, Job
 from batchkit._redaction import remember, secrets_of_headers
@@ -73,6 +75,8 @@ class HttpSession:
                 if paying and answer is not None:
                     # It may be paid for already: better uncertain than sent twice.
                     raise UsageError("http_submit sent two requests; the first belongs to prepare")
+                if request.delay:
+                    await anyio.sleep(request.delay)
                 answer = await self._transport.send(request)
                 if answer.status >= 300 and answer.status not in request.expect:
                     raise self._error(answer, paying=paying)

@@ -49,7 +49,9 @@ from batchkit.clients.http import Exchange, Fault, HttpClient, HttpRequest, Http
 MOST_BYTES, KEPT_SECONDS = 2 * 1024**3, 48 * 3600.0
 #: Seconds that an upload may take at each step; files are large.
 _UPLOAD_SECONDS = 600.0
-#: Seconds until a file that is being processed is asked for again.
+#: How often a file that is being processed is asked for at once, and seconds between; after that
+#: the job is tried again later.
+_LOOKS, LOOK_SECONDS = 5, 3.0
 _PROCESSING_SECONDS = 10.0
 _UNKNOWN_TYPE = "application/octet-stream"
 
@@ -107,17 +109,18 @@ class GoogleClient(HttpClient):
         source = source_of(job.request)
         if source is None or is_uri(source):
             return {}
-        file = self._processing.get(source)
+        file = self._processing.pop(source, None)
         if file is None:
             file = yield from _uploaded(source)
-        else:
-            answer = yield HttpRequest("GET", f"/v1/{file['name']}")
-            file = answer.json()
-        self._processing.pop(source, None)
+        for _ in range(_LOOKS):
+            if file.get("state") == "PROCESSING":
+                self._processing[source] = file
+                look = HttpRequest("GET", f"/v1/{file['name']}", delay=LOOK_SECONDS)
+                file = (yield look).json()
         if file.get("state") == "PROCESSING":
-            self._processing[source] = file
             problem = "Google still processes the file: it is asked for again"
             raise NotAcceptedError(problem, retry_after=_PROCESSING_SECONDS)
+        self._processing.pop(source, None)
         if file.get("state") == "FAILED":
             raise RejectedError(f"Google cannot use the file {source}", code="file_failed")
         return {"media": media_part(str(file["uri"]), media_type_of(source))}

@@ -84,6 +84,7 @@ class HttpRequest:
         path: a file that is the whole body; it is streamed.
         content: bytes that are the whole body.
         timeout: seconds to wait for the server each time; by default the client's.
+        delay: seconds until it is sent, for what is asked again within one operation.
         expect: statuses from 300 on that the operation reads itself, instead of failing.
     """
 
@@ -99,6 +100,7 @@ class HttpRequest:
     path: str | None = attrs.field(default=None, kw_only=True)
     content: bytes | None = attrs.field(default=None, kw_only=True, repr=False)
     timeout: float | None = attrs.field(default=None, kw_only=True)
+    delay: float = attrs.field(default=0.0, kw_only=True)
     expect: frozenset[int] = attrs.field(default=frozenset(), converter=as_statuses, kw_only=True)
 
 
