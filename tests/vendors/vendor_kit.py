@@ -42,7 +42,8 @@ def conforms(
     With *transcribes* it is given addresses, or files that are written into the folder *files*.
     """
     request = recording(files, "check.wav") if transcribes else None
-    with VendorServer(vendor, api_key=KEY, clock=(clock := FakeClock())) as server:
+    clock = FakeClock()
+    with VendorServer(vendor, api_key=KEY, clock=clock, poll_seconds=0) as server:
         return check_client(
             lambda: server.client(**options),
             server,
@@ -62,7 +63,7 @@ def dropped_once(
 ) -> tuple[JobStatus, int]:
     """A submission whose connection breaks after the acceptance: what becomes of it, and how
     often it was sent."""
-    with VendorServer(vendor, api_key=KEY, keeps_keys=keeps_keys) as server:
+    with VendorServer(vendor, api_key=KEY, keeps_keys=keeps_keys, poll_seconds=0) as server:
         server.drop_next()
         asked: dict[str, Any] = {"url": server.url, "vendor": vendor, "options": options}
         asked |= {"storage": "memory", "output": None, "find_after": FIND_AFTER}
@@ -95,6 +96,7 @@ def killed_once(
         fault_rate=FAULTS,
         faults=_DRAWN,
         keeps_keys=keeps_keys,
+        poll_seconds=0,
     ) as server:
         asked: dict[str, Any] = {
             "url": server.url,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
@@ -47,15 +49,21 @@ class Dialect(abc.ABC):
 
     Args:
         model: the provider.
+        poll_seconds: between two status queries of one job; one that comes sooner is refused with
+            429. By default as the provider itself has it.
     """
 
     #: The field that says how a job is, wherever it stands in an answer.
     state_key: ClassVar[str] = "status"
     #: Whether the interface says what a job cost.
     tells_cost: ClassVar[bool] = False
+    #: The provider's own rule, where it has one.
+    least_poll_seconds: ClassVar[float] = 0.0
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, poll_seconds: float | None = None) -> None:
         self.model = model
+        self.poll_seconds = self.least_poll_seconds if poll_seconds is None else poll_seconds
+        self._polled: dict[str, float] = {}
 
     # -- what a provider's dialect says ------------------------------------------------------
 
@@ -108,10 +116,21 @@ class Dialect(abc.ABC):
         """A status query; *told* is given what :meth:`Model.look` says of the job."""
 
         def look(job: RemoteJob) -> Reply:
+            if (early := self._early(job)) > 0:
+                headers = {"Retry-After": str(math.ceil(early))}
+                return refusal(429, "this task was asked for too soon", headers=headers)
             seen = self.model.visible(job.id)
             return refusal(404, "no such job") if seen is None else told(self.model.look(seen))
 
         return self.about("poll", job_id, look)
+
+    def _early(self, job: RemoteJob) -> float:
+        """Seconds by which a status query comes too soon."""
+        now = self.model.clock.time()
+        wait = self._polled.get(job.id, -math.inf) + self.poll_seconds - now
+        if wait <= 0:
+            self._polled[job.id] = now
+        return wait
 
     def about(
         self, operation: str, job_id: str, told: Callable[[RemoteJob], Reply]
@@ -137,6 +156,17 @@ class Dialect(abc.ABC):
         if job is None:
             return refusal(404, "no such file")
         return Route("fetch", job.item, partial(file_reply, self.model, request, job))
+
+    def content(self, request: Request, job_id: str) -> Route | Reply:
+        """The download of a result by its job, for who has the key; nothing is signed."""
+        job = self.model.jobs.get(job_id)
+        if job is None:
+            return refusal(404, "no such job")
+        if not self.model.is_over(job) or "output" not in self.model.tell(job):
+            return refusal(404, "there is no result")
+        signed = dict(parse_qsl(urlsplit(self.model.sign(job)).query))
+        asked = attrs.evolve(request, query=signed)
+        return Route("fetch", job.item, partial(file_reply, self.model, asked, job))
 
     # -- answering ---------------------------------------------------------------------------
 

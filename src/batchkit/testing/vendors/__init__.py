@@ -12,6 +12,7 @@ provider with its ledger, its faults and its seeds::
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from typing import Any
 
 from batchkit._batch_view import BatchView
@@ -34,7 +35,10 @@ _DIALECTS = {
     "google": "batchkit.testing.vendors._google:GoogleDialect",
     "groq": "batchkit.testing.vendors._openai_audio:GroqDialect",
     "openai-audio": "batchkit.testing.vendors._openai_audio:OpenAIAudioDialect",
+    "openai-videos": "batchkit.testing.vendors._openai_videos:OpenAIVideosDialect",
+    "openrouter": "batchkit.testing.vendors._openrouter:OpenRouterDialect",
     "replicate": "batchkit.testing.vendors._replicate:ReplicateDialect",
+    "runway": "batchkit.testing.vendors._runway:RunwayDialect",
     "speechmatics": "batchkit.testing.vendors._speechmatics:SpeechmaticsDialect",
 }
 #: Whose servers there are.
@@ -52,6 +56,8 @@ class VendorServer(ServedProvider):
         api_key: asked of every request.
         host: an address of this machine.
         port: 0 takes a free one.
+        poll_seconds: between two status queries of one job; a sooner one is refused with 429. By
+            default as the provider has it.
         options: as for :class:`~batchkit.testing.FakeProvider`.
 
     Attributes:
@@ -69,12 +75,16 @@ class VendorServer(ServedProvider):
         api_key: str = "key-of-a-fake",
         host: str = "127.0.0.1",
         port: int = 0,
+        poll_seconds: float | None = None,
         **options: Any,
     ) -> None:
         dialect = _dialect_of(vendor)
         options["faults"] = {"submit": _SUBMITS, **options.get("faults", {})}
         super().__init__(
-            FakeProvider(api_key=api_key, **options), host=host, port=port, dialect=dialect
+            FakeProvider(api_key=api_key, **options),
+            host=host,
+            port=port,
+            dialect=partial(dialect, poll_seconds=poll_seconds),
         )
         self.vendor, self._tells_cost = vendor, dialect.tells_cost
 
