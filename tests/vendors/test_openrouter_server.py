@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
+from vendor_batch import KEY, make_runner
 from vendor_kit import conforms, dropped_once, killed_once
 
 from batchkit import JobStatus
+from batchkit.testing.vendors import VendorServer
 
 MODEL = "google/veo-3.1"
 
@@ -24,3 +27,21 @@ def test_accepted_and_dropped_is_sent_once() -> None:
 @pytest.mark.timeout(180)
 def test_a_batch_that_is_killed_once(tmp_path: Path) -> None:
     print(killed_once("openrouter", tmp_path, model=MODEL))
+
+
+def test_one_result_in_three_wants_the_key(tmp_path: Path) -> None:
+    with VendorServer("openrouter", api_key=KEY, polls=1) as server:
+        asked = {"url": server.url, "vendor": "openrouter", "options": {"model": MODEL}}
+        runner = make_runner(asked | {"storage": "memory", "output": str(tmp_path)})
+        for name in ("cat", "dog", "elk"):
+            runner.add(name)
+        runner.run()
+        headers = {"Authorization": f"Bearer {KEY}"}
+        where = [f"{server.url}/videos/{job.handle.id}" for job in runner.jobs() if job.handle]
+        found = [httpx.get(url, headers=headers).json() for url in where]
+        assert sorted("urls" in told for told in found) == [False, True, True]
+        assert dict(server.ledger.downloads) == {"cat": 1, "dog": 1, "elk": 1}
+        # What each cost is told in dollars.
+        server.check(runner).raise_for_faults()
+        assert {job.cost for job in runner.jobs()} == {1.0}
+        runner.close()

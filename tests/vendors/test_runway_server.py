@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import attrs
+import httpx
 import pytest
+from vendor_batch import KEY, make_runner
 from vendor_kit import conforms, dropped_once, killed_once
 
-from batchkit import JobStatus
+from batchkit import BatchRunner, JobStatus, PollPolicy
+from batchkit.testing import FakeClock
+from batchkit.testing.vendors import VendorServer
+from batchkit.testing.vendors._runway import AT_ONCE, FAILURES
 
 MODEL = "gen4.5"
 
@@ -24,3 +32,82 @@ def test_accepted_and_dropped_is_sent_once() -> None:
 @pytest.mark.timeout(180)
 def test_a_batch_that_is_killed_once(tmp_path: Path) -> None:
     print(killed_once("runway", tmp_path, model=MODEL))
+
+
+@contextmanager
+def wire(server: VendorServer) -> Iterator[httpx.Client]:
+    """Requests as they stand in Runway's reference."""
+    headers = {"Authorization": f"Bearer {KEY}", "X-Runway-Version": "2024-11-06"}
+    with httpx.Client(base_url=server.url, headers=headers) as client:
+        yield client
+
+
+def start(client: httpx.Client, prompt: str) -> str:
+    body = {"promptText": prompt, "model": MODEL, "ratio": "1280:720", "duration": 5}
+    return str(client.post("/v1/text_to_video", json=body).json()["id"])
+
+
+def test_tasks_beyond_what_the_account_runs_are_throttled() -> None:
+    with VendorServer("runway", api_key=KEY, polls=3) as server, wire(server) as client:
+        tasks = [start(client, f"cat {number}") for number in range(AT_ONCE + 1)]
+        words = [client.get(f"/v1/tasks/{task}").json()["status"] for task in tasks]
+    assert words == ["RUNNING"] * AT_ONCE + ["THROTTLED"]
+
+
+def test_a_task_fails_for_every_reason() -> None:
+    with VendorServer("runway", api_key=KEY, polls=1) as server, wire(server) as client:
+        tasks = [start(client, f"cat {number} [fail]") for number in range(len(FAILURES))]
+        tasks.append(start(client, "dog [flaky]"))
+        found = [client.get(f"/v1/tasks/{task}").json()["failureCode"] for task in tasks]
+    assert {*found} == {*FAILURES, "INTERNAL.BAD_OUTPUT.CODE01"}
+
+
+@pytest.mark.parametrize(("hurry", "refused"), [(False, False), (True, True)])
+def test_at_the_pace_that_it_declares_no_query_is_refused(hurry: bool, refused: bool) -> None:
+    clock = FakeClock()
+    with VendorServer("runway", api_key=KEY, polls=4, clock=clock) as server:
+        client = server.client(model=MODEL)
+        if hurry:
+            client.capabilities = attrs.evolve(client.capabilities, min_poll_seconds=0.0)
+        pace = PollPolicy(first=1.0, factor=1.0, cap=1.0)
+        with BatchRunner(
+            client, storage="memory", clock=clock, delay=0, poll=pace, allow_private_downloads=True
+        ) as runner:
+            job = runner.add("cat")
+            runner.run()
+            assert runner.job(job).status is JobStatus.COMPLETED
+            server.check(runner).raise_for_faults()
+        # Four queries do; more were answered 429, and tried again.
+        assert (server.ledger.polls["cat"] > 4) is refused
+
+
+def test_an_address_that_has_ended_is_asked_for_again(tmp_path: Path) -> None:
+    with VendorServer("runway", api_key=KEY, poll_seconds=0, polls=1) as server:
+        server.provider.script("cat", "fetch:403")  # as a signed address answers when it has ended
+        asked = {"url": server.url, "vendor": "runway", "options": {"model": MODEL}}
+        runner = make_runner(asked | {"storage": "memory", "output": str(tmp_path)})
+        job = runner.add("cat")
+        runner.run()
+        assert runner.job(job).status is JobStatus.COMPLETED
+        assert (server.ledger.polls["cat"], server.ledger.downloads["cat"]) == (2, 1)
+        runner.close()
+
+
+def test_a_delete_cancels_what_runs_and_deletes_what_has_ended() -> None:
+    with (
+        VendorServer("runway", api_key=KEY, poll_seconds=0, polls=2) as server,
+        wire(server) as client,
+    ):
+        running, ended = start(client, "cat"), start(client, "dog")
+        words = [client.get(f"/v1/tasks/{ended}").json()["status"] for _ in range(2)]
+        assert words == ["RUNNING", "SUCCEEDED"]
+        for task in (running, ended):
+            assert client.delete(f"/v1/tasks/{task}").status_code == 204
+            assert client.get(f"/v1/tasks/{task}").json()["status"] == "CANCELLED"
+        assert dict(server.ledger.cancels) == {"cat": 1}
+
+
+def test_every_request_names_the_version() -> None:
+    with VendorServer("runway", api_key=KEY) as server, wire(server) as client:
+        del client.headers["X-Runway-Version"]
+        assert client.get("/v1/tasks/t1").status_code == 400
