@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from vendor_batch import KEY, make_runner
 from vendor_kit import conforms, dropped_once, killed_once
 
 from batchkit import JobStatus
 from telling_kit import Tell
+from batchkit.testing.vendors import VendorServer
 
 MODEL = "fal-ai/veo3.1/fast"
 
@@ -25,3 +27,17 @@ def test_accepted_and_dropped_is_sent_once() -> None:
 @pytest.mark.timeout(180)
 def test_a_batch_that_is_killed_once(tmp_path: Path, tell: Tell) -> None:
     tell(killed_once("fal", tmp_path, model=MODEL))
+
+
+def test_a_failure_told_by_the_status_or_by_the_result_alone() -> None:
+    with VendorServer("fal", api_key=KEY) as server:
+        asked = {"url": server.url, "vendor": "fal", "options": {"model": MODEL}}
+        runner = make_runner(asked | {"storage": "memory", "output": None})
+        # Jobs with an odd number say it early.
+        jobs = [runner.add(f"{name} [fail]") for name in ("cat", "dog")]
+        runner.run()
+        found = [runner.job(job) for job in jobs]
+        assert {job.status for job in found} == {JobStatus.FAILED}
+        codes = {job.error.code for job in found if job.error is not None}
+        assert codes == {"runner_server_error"}
+        runner.close()

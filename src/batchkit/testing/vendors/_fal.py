@@ -19,6 +19,7 @@ _WORDS = {
     "failed": "COMPLETED",
     "canceled": "COMPLETED",
 }
+_STATUSES = {"client_cancelled": 499, "runner_disconnected": 503}
 
 
 class FalDialect(Dialect):
@@ -69,18 +70,20 @@ class FalDialect(Dialect):
     def _status(self, request: Request, told: Mapping[str, Any]) -> Reply:
         word = _WORDS.get(told["state"], told["state"])
         data: dict[str, Any] = {"status": word, "request_id": told["id"]}
-        if word == "IN_QUEUE":
-            data["queue_position"] = 0
-        if told["state"] == "canceled":
-            data |= {"error": "the client cancelled it", "error_type": "client_cancelled"}
-        if told["state"] == "failed":
-            kind = "runner_disconnected" if told["error"]["retryable"] else "runner_server_error"
-            data |= {"error": told["error"]["message"], "error_type": kind}
+        # fal's own client reads the position and the logs without asking whether they are there.
+        data |= {"queue_position": 0} if word == "IN_QUEUE" else {"logs": None}
+        if word == "COMPLETED":
+            data["metrics"] = {"inference_time": 1.0}
+            if (failure := _failure(told)) and _tells_early(told["id"]):
+                data |= {"error": failure[0], "error_type": failure[1]}
         # 202 while it is not over.
         return Reply(status=200 if word == "COMPLETED" else 202, data=data)
 
     def _result(self, request: Request, job: RemoteJob) -> Reply:
         told = self.model.tell(job)
+        if failure := _failure(told):
+            headers = {"X-Fal-Error-Type": failure[1]}
+            return refusal(_STATUSES.get(failure[1], 500), failure[0], headers=headers)
         if told["state"] != "succeeded":
             return refusal(400, "Request is still in progress")
         if "output" not in told:
@@ -99,3 +102,18 @@ class FalDialect(Dialect):
             return attrs.evolve(refusal(400, ""), data={"status": "ALREADY_COMPLETED"})
         self.model.halt(job)
         return Reply(status=202, data={"status": "CANCELLATION_REQUESTED"})
+
+
+def _failure(told: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Why there is no result: a message, and fal's word for it."""
+    if told["state"] == "canceled":
+        return "the client cancelled it", "client_cancelled"
+    if told["state"] != "failed":
+        return None
+    kind = "runner_disconnected" if told["error"]["retryable"] else "runner_server_error"
+    return told["error"]["message"], kind
+
+
+def _tells_early(job_id: str) -> bool:
+    """Whether the status says that a job failed, and not only its result."""
+    return int(job_id.rpartition("-")[2]) % 2 == 1
