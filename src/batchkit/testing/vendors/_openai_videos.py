@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import email
 from collections.abc import Mapping
 from typing import Any
 
 from batchkit.testing._dialect import Dialect, Route, no_such_page
 from batchkit.testing._messages import Reply, Request, refusal
 from batchkit.testing._model import RemoteJob
+from batchkit.testing.vendors._recordings import read_form
 
 _WORDS = {
     "queued": "queued",
@@ -87,12 +87,4 @@ def _fields(request: Request) -> Mapping[str, Any]:
     """What was asked: a form, as OpenAI's own SDK sends it always, or JSON."""
     if isinstance(request.data, Mapping):
         return request.data
-    kind = request.headers.get("content-type", "").encode()
-    message = email.message_from_bytes(b"Content-Type: " + kind + b"\r\n\r\n" + request.body)
-    found: dict[str, Any] = {}
-    for part in message.get_payload() if message.is_multipart() else ():
-        content = None if isinstance(part, str) else part.get_payload(decode=True)
-        if isinstance(part, str) or not isinstance(content, bytes) or part.get_filename():
-            continue
-        found[str(part.get_param("name", header="content-disposition"))] = content.decode()
-    return found
+    return {name: values[0] for name, values in read_form(request).fields.items()}
