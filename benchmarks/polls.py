@@ -1,0 +1,194 @@
+"""How often a job's state is asked for, and how late its end is noticed: batchkit and SDKs.
+
+Each provider is our fake server of it, whose jobs take lognormal times, the same for everybody.
+batchkit runs all jobs as one batch with its defaults and the provider's own client. A provider's
+SDK waits for one job after the other with its own helper. Time is simulated: pauses move the
+server's clock on, nobody waits, and requests take no time at all.
+
+Measured per job, as median and as the tenth and ninetieth percentile: status queries (the query
+for the result counts too), and seconds from the end of the job to the answer that tells it.
+
+Not measured: webhooks, queries that fail, what limits of the account make of many pollers.
+OpenRouter's SDK has no helper. OpenAI's server asks for pauses of a second, its SDK's own default.
+
+Run it with ``python benchmarks/polls.py``, where the SDKs are that ``nox -s vendor_sdks`` installs.
+Minutes, most of them for fal-client, which asks ten times a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import statistics
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from _kit import table
+
+from batchkit import BatchRunner
+from batchkit.testing import FakeClock
+from batchkit.testing.vendors import VendorServer, _openai_videos
+
+MODELS = {
+    "fal": "fal-ai/veo3.1/fast",
+    "openai-videos": "sora-2",
+    "openrouter": "google/veo-3.1",
+    "runway": "gen4.5",
+}
+
+
+class Found(NamedTuple):
+    """Status queries of each job, and how late its end was noticed, in seconds."""
+
+    polls: list[float]
+    late: list[float]
+
+
+# -- batchkit -----------------------------------------------------------------------------------
+
+
+def with_batchkit(vendor: str, server: VendorServer, prompts: Sequence[str]) -> Found:
+    """All jobs as one batch."""
+    clock = server.provider.clock
+    client = server.client(model=MODELS[vendor])
+    many = len(prompts)
+    with BatchRunner(client, storage="memory", clock=clock, delay=0, max_concurrent=many) as runner:
+        runner.add_many(prompts)
+        runner.run()
+        ended = {job.title: job.completed for job in runner.jobs()}
+    return _found(server, prompts, ended)
+
+
+# -- SDKs ---------------------------------------------------------------------------------------
+
+
+def fal(server: VendorServer) -> Callable[[str], object]:
+    """``subscribe``: every 0.1 s."""
+    inside: Any = _patched("fal_client.client", server)
+    inside.QUEUE_URL_FORMAT = f"{server.url}/"
+    sdk = inside.SyncClient(key=server.provider.api_key)
+    return lambda prompt: sdk.subscribe(MODELS["fal"], arguments={"prompt": prompt})
+
+
+def openai_videos(server: VendorServer) -> Callable[[str], object]:
+    """``create_and_poll``: as the server asks, or every second."""
+    _patched("openai._resource", server)
+    sdk: Any = importlib.import_module("openai").OpenAI(
+        api_key=server.provider.api_key, base_url=f"{server.url}/v1"
+    )
+    return lambda prompt: sdk.videos.create_and_poll(prompt=prompt)
+
+
+def runway(server: VendorServer) -> Callable[[str], object]:
+    """``wait_for_task_output``: every 6 s, give or take 1.5 s; ten minutes at most."""
+    _patched("runwayml.lib.polling", server)
+    _patched("runwayml._base_client", server)
+    sdk: Any = importlib.import_module("runwayml").RunwayML(
+        api_key=server.provider.api_key, base_url=server.url
+    )
+
+    def wait(prompt: str) -> object:
+        task = sdk.text_to_video.create(
+            model=MODELS["runway"], prompt_text=prompt, ratio="1280:720", duration=5
+        )
+        return task.wait_for_task_output(timeout=None)
+
+    return wait
+
+
+#: Who waits in a way of their own; add the SDK of another provider here.
+SDKS: dict[str, tuple[str, Callable[[VendorServer], Callable[[str], object]]]] = {
+    "fal": ("fal-client", fal),
+    "openai-videos": ("openai", openai_videos),
+    "runway": ("runwayml", runway),
+}
+
+
+def _patched(module: str, server: VendorServer) -> Any:
+    """A module whose pauses move the server's clock on."""
+    found: Any = importlib.import_module(module)
+    clock: Any = server.provider.clock
+    found.time = SimpleNamespace(
+        sleep=clock.advance, time=clock.time, monotonic=clock.monotonic, perf_counter=clock.time
+    )
+    return found
+
+
+def with_sdk(vendor: str, server: VendorServer, prompts: Sequence[str]) -> Found:
+    """One job after the other.
+
+    Raises:
+        ImportError: the SDK is not installed.
+    """
+    wait = SDKS[vendor][1](server)
+    ended: dict[str, float | None] = {}
+    for prompt in prompts:
+        wait(prompt)
+        ended[prompt] = server.provider.clock.time()
+    return _found(server, prompts, ended)
+
+
+# -- counting -----------------------------------------------------------------------------------
+
+
+def _found(server: VendorServer, prompts: Sequence[str], ended: dict[str, float | None]) -> Found:
+    late = []
+    for job in server.provider.jobs.values():
+        noticed = ended[job.item]
+        assert noticed is not None, f"{job.item} did not end"
+        late.append(noticed - job.started - (job.seconds or 0.0))
+    assert len(late) == len(prompts), "a job was submitted twice"
+    return Found([float(server.ledger.polls[prompt]) for prompt in prompts], late)
+
+
+@contextmanager
+def _server(vendor: str, options: argparse.Namespace) -> Iterator[VendorServer]:
+    with VendorServer(
+        vendor, clock=FakeClock(), duration=options.duration, seed=options.seed
+    ) as server:
+        yield server
+
+
+def _spread(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return f"{values[0]:.1f}"
+    tenths = statistics.quantiles(values, n=10, method="inclusive")
+    return f"{statistics.median(values):.1f} [{tenths[0]:.1f}..{tenths[-1]:.1f}]"
+
+
+def _rows(options: argparse.Namespace) -> Iterator[list[str]]:
+    prompts = [f"item {number:04d}" for number in range(options.jobs)]
+    for vendor in options.only or MODELS:
+        ways = [("batchkit", with_batchkit)]
+        if vendor in SDKS:
+            ways.append((SDKS[vendor][0], with_sdk))
+        for name, way in ways:
+            try:
+                with _server(vendor, options) as server:
+                    found = way(vendor, server, prompts)
+            except ImportError:
+                yield [f"{vendor}: {name}", "not installed", ""]
+            else:
+                yield [f"{vendor}: {name}", _spread(found.polls), _spread(found.late)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="polls per job, and how late the end is noticed")
+    parser.add_argument("--jobs", type=int, default=200)
+    parser.add_argument("--duration", default="lognormal:60,0.5", help="of the jobs, in seconds")
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--only", action="append", choices=sorted(MODELS))
+    options = parser.parse_args()
+    # Each SDK warns of other things; none of them is about time.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    _openai_videos.POLL_AFTER = 1000
+    rows = list(_rows(options))
+    print(f"{options.jobs} jobs of {options.duration} s, seed {options.seed}; median [p10..p90]")
+    print(table(["who waits", "polls per job", "seconds late"], rows))
+
+
+if __name__ == "__main__":
+    main()
