@@ -9,8 +9,8 @@ from vendor_batch import KEY, make_runner
 from vendor_kit import conforms, dropped_once, killed_once
 
 from batchkit import JobStatus
-from telling_kit import Tell
 from batchkit.testing.vendors import VendorServer
+from telling_kit import Tell
 
 MODEL = "fal-ai/veo3.1/fast"
 

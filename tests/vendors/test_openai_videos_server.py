@@ -12,6 +12,7 @@ from vendor_kit import conforms, dropped_once, killed_once
 from batchkit import JobStatus
 from batchkit.testing import content
 from batchkit.testing.vendors import VendorServer
+from telling_kit import Tell
 
 MODEL = "sora-2"
 
@@ -26,8 +27,8 @@ def test_accepted_and_dropped_is_sent_once() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_batch_that_is_killed_once(tmp_path: Path) -> None:
-    print(killed_once("openai-videos", tmp_path, model=MODEL))
+def test_a_batch_that_is_killed_once(tmp_path: Path, tell: Tell) -> None:
+    tell(killed_once("openai-videos", tmp_path, model=MODEL))
 
 
 @pytest.mark.parametrize("kind", ["form", "json"])

@@ -11,6 +11,7 @@ from vendor_kit import conforms, dropped_once, killed_once
 
 from batchkit import JobStatus
 from batchkit.testing.vendors import VendorServer
+from telling_kit import Tell
 
 MODEL = "google/veo-3.1"
 
@@ -25,8 +26,8 @@ def test_accepted_and_dropped_is_sent_once() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_batch_that_is_killed_once(tmp_path: Path) -> None:
-    print(killed_once("openrouter", tmp_path, model=MODEL))
+def test_a_batch_that_is_killed_once(tmp_path: Path, tell: Tell) -> None:
+    tell(killed_once("openrouter", tmp_path, model=MODEL))
 
 
 def test_one_result_in_three_wants_the_key(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from batchkit import BatchRunner, JobStatus, PollPolicy
 from batchkit.testing import FakeClock
 from batchkit.testing.vendors import VendorServer
 from batchkit.testing.vendors._runway import AT_ONCE, FAILURES
+from telling_kit import Tell
 
 MODEL = "gen4.5"
 
@@ -30,8 +31,8 @@ def test_accepted_and_dropped_is_sent_once() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_batch_that_is_killed_once(tmp_path: Path) -> None:
-    print(killed_once("runway", tmp_path, model=MODEL))
+def test_a_batch_that_is_killed_once(tmp_path: Path, tell: Tell) -> None:
+    tell(killed_once("runway", tmp_path, model=MODEL))
 
 
 @contextmanager
