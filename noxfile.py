@@ -208,12 +208,15 @@ def real_servers(session: nox.Session) -> None:
 
 #: Providers' own SDKs, at the versions that tests/vendor_sdks was written against.
 VENDOR_SDKS = (
+    "assemblyai==1.8.2",
     "deepgram-sdk==7.17.0",
     "fal-client==1.0.3",
+    "gladiaio-sdk==2.2.0",
     "groq==1.7.0",
     "openai==3.54.0",
     "openrouter==1.3.84",
     "runwayml==5.24.0",
+    "speechmatics-batch==1.1.0",
 )
 
 

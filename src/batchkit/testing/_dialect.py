@@ -49,20 +49,17 @@ class Dialect(abc.ABC):
 
     Args:
         model: the provider.
-        poll_seconds: between two status queries of one job; one that comes sooner is refused with
-            429. By default as the provider itself has it.
     """
 
     #: The field that says how a job is, wherever it stands in an answer.
     state_key: ClassVar[str] = "status"
     #: Whether the interface says what a job cost.
     tells_cost: ClassVar[bool] = False
-    #: The provider's own rule, where it has one.
-    least_poll_seconds: ClassVar[float] = 0.0
+    #: Between two status queries of one job; one that comes sooner is refused with 429.
+    poll_seconds: float = 0.0
 
-    def __init__(self, model: Model, *, poll_seconds: float | None = None) -> None:
+    def __init__(self, model: Model) -> None:
         self.model = model
-        self.poll_seconds = self.least_poll_seconds if poll_seconds is None else poll_seconds
         self._polled: dict[str, float] = {}
 
     # -- what a provider's dialect says ------------------------------------------------------

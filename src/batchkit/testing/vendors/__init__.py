@@ -84,7 +84,7 @@ class VendorServer(ServedProvider):
             FakeProvider(api_key=api_key, **options),
             host=host,
             port=port,
-            dialect=partial(dialect, poll_seconds=poll_seconds),
+            dialect=partial(_spoken, dialect, poll_seconds),
         )
         self.vendor, self._tells_cost = vendor, dialect.tells_cost
 
@@ -100,6 +100,13 @@ class VendorServer(ServedProvider):
     def check(self, *batches: BatchView, allowed: tuple[str, ...] = ()) -> LedgerReport:
         """Compares the ledger with what batches know; see :meth:`Ledger.check`."""
         return self.ledger.check(*batches, allowed=allowed, costs_told=self._tells_cost)
+
+
+def _spoken(dialect: type[Dialect], poll_seconds: float | None, provider: FakeProvider) -> Dialect:
+    made = dialect(provider)
+    if poll_seconds is not None:
+        made.poll_seconds = poll_seconds
+    return made
 
 
 def _dialect_of(vendor: str) -> type[Dialect]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from batchkit.testing._dialect import Dialect, Route, no_such_page
 from batchkit.testing._messages import Reply, Request, refusal
-from batchkit.testing._model import RemoteJob
+from batchkit.testing._model import Model, RemoteJob
 from batchkit.testing.vendors._recordings import read_form
 
 _WORDS = {
@@ -26,8 +26,8 @@ _TYPES = {401: "authentication_error", 429: "rate_limit_error"}
 class OpenAIVideosDialect(Dialect):
     """``POST /videos``, and below it ``{id}`` and ``{id}/content``; ``/v1`` may stand before."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
         self._asked: dict[str, dict[str, Any]] = {}
 
     def error(self, status: int, code: str, message: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from batchkit.clients.runway import VERSION
 from batchkit.testing._dialect import Dialect, Route, address, no_such_page
 from batchkit.testing._messages import Reply, Request, refusal
-from batchkit.testing._model import RemoteJob
+from batchkit.testing._model import Model, RemoteJob
 
 _WORDS = {
     "queued": "PENDING",
@@ -34,10 +34,10 @@ class RunwayDialect(Dialect):
     """
 
     tells_cost = True
-    least_poll_seconds = 5.0
+    poll_seconds = 5.0
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
         self._deleted: set[str] = set()
 
     def error(self, status: int, code: str, message: str) -> Any:
