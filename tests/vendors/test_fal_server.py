@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from vendor_batch import KEY, make_runner
-from vendor_kit import conforms, dropped_once, killed_once
+from vendor_batch import KEY
+from vendor_kit import conforms, dropped_once, killed_once, runner_of
 
 from batchkit import JobStatus
 from batchkit.testing.vendors import VendorServer
@@ -31,8 +31,7 @@ def test_a_batch_that_is_killed_once(tmp_path: Path, tell: Tell) -> None:
 
 def test_a_failure_told_by_the_status_or_by_the_result_alone() -> None:
     with VendorServer("fal", api_key=KEY) as server:
-        asked = {"url": server.url, "vendor": "fal", "options": {"model": MODEL}}
-        runner = make_runner(asked | {"storage": "memory", "output": None})
+        runner = runner_of(server, model=MODEL)
         # Jobs with an odd number say it early.
         jobs = [runner.add(f"{name} [fail]") for name in ("cat", "dog")]
         runner.run()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from vendor_batch import KEY, make_runner
-from vendor_kit import conforms, dropped_once, killed_once
+from vendor_batch import KEY
+from vendor_kit import conforms, dropped_once, killed_once, runner_of
 
 from batchkit import JobStatus
 from batchkit.testing.vendors import VendorServer
@@ -32,8 +32,7 @@ def test_a_batch_that_is_killed_once(tmp_path: Path, tell: Tell) -> None:
 
 def test_one_result_in_three_wants_the_key(tmp_path: Path) -> None:
     with VendorServer("openrouter", api_key=KEY, polls=1) as server:
-        asked = {"url": server.url, "vendor": "openrouter", "options": {"model": MODEL}}
-        runner = make_runner(asked | {"storage": "memory", "output": str(tmp_path)})
+        runner = runner_of(server, tmp_path, model=MODEL)
         for name in ("cat", "dog", "elk"):
             runner.add(name)
         runner.run()

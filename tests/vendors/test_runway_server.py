@@ -9,8 +9,8 @@ from pathlib import Path
 import attrs
 import httpx
 import pytest
-from vendor_batch import KEY, make_runner
-from vendor_kit import conforms, dropped_once, killed_once
+from vendor_batch import KEY
+from vendor_kit import conforms, dropped_once, killed_once, runner_of
 
 from batchkit import BatchRunner, JobStatus, PollPolicy
 from batchkit.testing import FakeClock
@@ -85,8 +85,7 @@ def test_at_the_pace_that_it_declares_no_query_is_refused(hurry: bool, refused: 
 def test_an_address_that_has_ended_is_asked_for_again(tmp_path: Path) -> None:
     with VendorServer("runway", api_key=KEY, poll_seconds=0, polls=1) as server:
         server.provider.script("cat", "fetch:403")  # as a signed address answers when it has ended
-        asked = {"url": server.url, "vendor": "runway", "options": {"model": MODEL}}
-        runner = make_runner(asked | {"storage": "memory", "output": str(tmp_path)})
+        runner = runner_of(server, tmp_path, model=MODEL)
         job = runner.add("cat")
         runner.run()
         assert runner.job(job).status is JobStatus.COMPLETED

@@ -13,7 +13,7 @@ from typing import Any
 
 from vendor_batch import KEY, make_runner, recording
 
-from batchkit import GenerateVideo, Job, JobStatus
+from batchkit import BatchRunner, GenerateVideo, Job, JobStatus
 from batchkit.testing import SEEDED, FakeClock, check_client
 from batchkit.testing._misbehaviour import LATE
 from batchkit.testing.vendors import VendorServer
@@ -65,13 +65,18 @@ def dropped_once(
     often it was sent."""
     with VendorServer(vendor, api_key=KEY, keeps_keys=keeps_keys, poll_seconds=0) as server:
         server.drop_next()
-        asked: dict[str, Any] = {"url": server.url, "vendor": vendor, "options": options}
-        asked |= {"storage": "memory", "output": None, "find_after": FIND_AFTER}
-        runner = make_runner(asked)
+        runner = runner_of(server, **options)
         job = runner.add(recording(files, "cat.wav") if transcribes else "cat")
         runner.run()
         assert server.check(runner).ok
         return runner.job(job).status, server.submissions()
+
+
+def runner_of(server: VendorServer, output: Path | None = None, **options: Any) -> BatchRunner:
+    """A batch in memory against a server; the options are those of its client."""
+    asked: dict[str, Any] = {"url": server.url, "vendor": server.vendor, "options": options}
+    where = None if output is None else str(output)
+    return make_runner(asked | {"storage": "memory", "output": where, "find_after": FIND_AFTER})
 
 
 def killed_once(
