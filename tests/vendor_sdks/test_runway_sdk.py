@@ -61,6 +61,14 @@ def test_tasks_wait_for_the_others(sdk: Any) -> None:
     assert [sdk.tasks.retrieve(task.id).status for task in tasks][-2:] == ["RUNNING", "THROTTLED"]
 
 
+def test_an_upload(sdk: Any) -> None:
+    uri = sdk.uploads.create_ephemeral(file=("a.png", b"\x89PNG")).uri
+    task = sdk.image_to_video.create(
+        model="gen4_turbo", prompt_text="cat", prompt_image=uri, ratio="1280:720", duration=5
+    )
+    assert task.wait_for_task_output().status == "SUCCEEDED"
+
+
 @pytest.mark.parametrize(
     ("script", "code"), [("fail", "SAFETY.INPUT.TEXT"), ("flaky", "INTERNAL.BAD_OUTPUT.CODE01")]
 )

@@ -12,7 +12,7 @@ import pytest
 from vendor_batch import KEY
 from vendor_kit import conforms, dropped_once, killed_once, runner_of
 
-from batchkit import BatchRunner, JobStatus, PollPolicy
+from batchkit import BatchRunner, GenerateVideo, JobStatus, PollPolicy
 from batchkit.testing import FakeClock
 from batchkit.testing.vendors import VendorServer
 from batchkit.testing.vendors._runway import AT_ONCE, FAILURES
@@ -111,3 +111,28 @@ def test_every_request_names_the_version() -> None:
     with VendorServer("runway", api_key=KEY) as server, wire(server) as client:
         del client.headers["X-Runway-Version"]
         assert client.get("/v1/tasks/t1").status_code == 400
+
+
+def test_an_image_is_uploaded_without_the_key(tmp_path: Path) -> None:
+    image = tmp_path / "cat.png"
+    image.write_bytes(b"\x89PNG\r\n\x1a\n")
+    with VendorServer("runway", api_key=KEY, poll_seconds=0) as server:
+        runner = runner_of(server, model=MODEL)
+        # Its place refuses a request with a key.
+        job = runner.add(GenerateVideo(prompt="cat", image=str(image)))
+        runner.run()
+        assert runner.job(job).status is JobStatus.COMPLETED
+        assert dict(server.ledger.uploads) == {"cat.png": 1}
+        runner.close()
+
+
+def test_an_image_that_was_never_uploaded_is_refused() -> None:
+    with VendorServer("runway", api_key=KEY) as server, wire(server) as client:
+        place = client.post("/v1/uploads", json={"filename": "a.png", "type": "ephemeral"}).json()
+        body = {"promptText": "cat", "model": MODEL, "promptImage": place["runwayUri"]}
+        assert client.post("/v1/image_to_video", json=body).status_code == 400
+        file = {"file": ("a.png", b"x", "image/png")}
+        forged = {**place["fields"], "policy": "another"}
+        assert httpx.post(place["uploadUrl"], data=forged, files=file).status_code == 403
+        assert httpx.post(place["uploadUrl"], data=place["fields"], files=file).status_code == 204
+        assert client.post("/v1/image_to_video", json=body).status_code == 200

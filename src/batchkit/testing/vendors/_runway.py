@@ -1,5 +1,5 @@
-"""Runway's tasks: at most one query every 5 s, and tasks that wait for the account's others. See
-:mod:`batchkit.clients.runway` for the facts."""
+"""Runway's tasks: at most one query every 5 s, tasks that wait for the account's others, uploads to
+a host of their own. See :mod:`batchkit.clients.runway` for the facts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from batchkit.clients.runway import VERSION
 from batchkit.testing._dialect import Dialect, Route, address, no_such_page
 from batchkit.testing._messages import Reply, Request, refusal
 from batchkit.testing._model import Model, RemoteJob
+from batchkit.testing.vendors._recordings import read_form
 
 _WORDS = {
     "queued": "PENDING",
@@ -19,6 +20,9 @@ _WORDS = {
     "failed": "FAILED",
     "canceled": "CANCELLED",
 }
+#: Where files go, which is another host than that of the API, and has no business with the key.
+_STORE = "/uploads/"
+_URI = "runway://"
 _STARTS = ("text_to_video", "image_to_video")
 #: Tasks of an account that run at a time; the others are THROTTLED.
 AT_ONCE = 5
@@ -39,6 +43,14 @@ class RunwayDialect(Dialect):
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         self._deleted: set[str] = set()
+        #: What was promised a place, and whether its file has come.
+        self._uploads: dict[str, bool] = {}
+
+    def authorized(self, request: Request) -> bool:
+        """The form of an upload is signed, and the key must not travel to its host."""
+        if request.path.startswith(_STORE):
+            return "authorization" not in request.headers
+        return super().authorized(request)
 
     def error(self, status: int, code: str, message: str) -> Any:
         """A text alone."""
@@ -46,11 +58,15 @@ class RunwayDialect(Dialect):
 
     def route(self, request: Request) -> Route | Reply:
         """Submissions, and tasks."""
+        if request.method == "POST" and request.path.startswith(_STORE):
+            return self._take(request, request.path.removeprefix(_STORE))
         if request.headers.get("x-runway-version") != VERSION:
             return refusal(400, "X-Runway-Version is missing, or no version")
         match request.method, request.path.strip("/").split("/"):
             case "POST", ["v1", kind] if kind in _STARTS:
                 return self._submission(request.data)
+            case "POST", ["v1", "uploads"]:
+                return self._promise(request)
             case "GET", ["v1", "tasks", job_id]:
                 return self.poll(job_id, lambda told: self._told(request, told))
             case "DELETE", ["v1", "tasks", job_id]:
@@ -60,11 +76,38 @@ class RunwayDialect(Dialect):
     def _submission(self, asked: Any) -> Route | Reply:
         if not isinstance(asked, Mapping) or not (asked.get("promptText") and asked.get("model")):
             return refusal(400, "Validation of body failed")
+        image = str(asked.get("promptImage", ""))
+        if image.startswith(_URI) and not self._uploads.get(image.removeprefix(_URI)):
+            return refusal(400, "promptImage names no upload")
 
         def told(job: RemoteJob) -> Reply:
             return Reply(data={"id": job.id, "estimatedCost": {"credits": job.cents / 100}})
 
         return self.submission(str(asked["promptText"]), told)
+
+    def _promise(self, request: Request) -> Route | Reply:
+        """A place for a file: a signed form, and what the file will be called."""
+        asked = request.data
+        if not isinstance(asked, Mapping) or not asked.get("filename"):
+            return refusal(400, "Validation of body failed")
+
+        def told() -> Reply:
+            name = f"upload-{len(self._uploads) + 1}"
+            self._uploads[name] = False
+            where = address(request, f"{_STORE}{name}").replace("127.0.0.1", "localhost")
+            fields = {"key": name, "policy": _sealed(name)}
+            return Reply(data={"uploadUrl": where, "fields": fields, "runwayUri": f"{_URI}{name}"})
+
+        return self.upload(str(asked["filename"]), told)
+
+    def _take(self, request: Request, name: str) -> Reply:
+        """The file itself, behind the fields of its form."""
+        form = read_form(request)
+        known = form.first("key") == name and form.first("policy") == _sealed(name)
+        if not (known and name in self._uploads and form.files.get("file")):
+            return refusal(403, "the form is not as it was signed")
+        self._uploads[name] = True
+        return Reply(status=204, body=b"")
 
     def _told(self, request: Request, told: Mapping[str, Any]) -> Reply:
         job = self.model.jobs[told["id"]]
@@ -100,6 +143,11 @@ class RunwayDialect(Dialect):
         else:
             self.model.halt(job)
         return Reply(status=204, body=b"")
+
+
+def _sealed(name: str) -> str:
+    """What a signed form has to bring back."""
+    return f"policy-of-{name}"
 
 
 def _reason(job: RemoteJob) -> str:
