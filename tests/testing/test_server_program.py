@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from batchkit import BatchRunner, JobStatus
-from batchkit.testing import HTTPFakeClient, Ledger
+from batchkit.clients.fal import FalClient
+from batchkit.testing import FakeClock, HTTPFakeClient, Ledger
 from batchkit.testing.server import main
 
 COMMAND = [sys.executable, "-m", "batchkit.testing.server"]
@@ -46,6 +47,17 @@ def test_it_says_where_it_is_and_ends_cleanly(number: signal.Signals) -> None:
         assert server.wait(30) == 0
         assert server.stderr is not None
         assert server.stderr.read() == ""
+
+
+@pytest.mark.parametrize("key", [None, "a-key"])
+def test_it_speaks_like_a_provider(key: str | None) -> None:
+    words = ["--vendor", "fal", "--polls", "1"] + (["--api-key", key] if key else [])
+    with running(*words) as (_, told):
+        client = FalClient("a-key", base_url=told["url"], model="fal-ai/veo3.1/fast")
+        with BatchRunner(client, storage="memory", clock=FakeClock(), delay=0) as runner:
+            job = runner.add("cat")
+            runner.run()
+            assert runner.job(job).status is JobStatus.COMPLETED
 
 
 CHILD = """

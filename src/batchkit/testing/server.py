@@ -1,5 +1,6 @@
 """The fake provider as a program: ``python -m batchkit.testing.server --port 0 --seed 1``.
 
+With ``--vendor fal`` it speaks like that provider.
 It prints one line of JSON with its address, and serves until SIGTERM or SIGINT.
 """
 
@@ -19,6 +20,7 @@ from batchkit.testing._faults import SEEDED
 from batchkit.testing._ledger import Ledger
 from batchkit.testing._provider import FakeProvider
 from batchkit.testing._site import Site
+from batchkit.testing.vendors import SUBMIT_FAULTS, VENDORS, dialect_of
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -37,13 +39,15 @@ def main(args: Sequence[str] | None = None) -> int:
         provider = _provider(options)
     except UsageError as exc:
         parser.error(str(exc))
-    asyncio.run(_serve(Site(provider, options.host, options.port)))
+    dialect = dialect_of(options.vendor, provider) if options.vendor else None
+    asyncio.run(_serve(Site(provider, options.host, options.port, dialect)))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m batchkit.testing.server", description=__doc__)
     add = parser.add_argument
+    add("--vendor", choices=VENDORS, help="speak like this provider; by default like none")
     add("--host", default="127.0.0.1", help="an address of this machine")
     add("--port", type=int, default=0, help="0 takes a free one")
     add("--seed", default="0", help="the same again for the same faults")
@@ -66,6 +70,9 @@ def _provider(options: argparse.Namespace) -> FakeProvider:
     rates = {name: float(options.fault_rate) for name in SEEDED}
     rates |= {name: _number(rate) for name, rate in _pairs(options.rate)}
     ledger = Ledger.append(options.ledger) if options.ledger else None
+    faults = {name: words.split(",") for name, words in _pairs(options.faults)}
+    if options.vendor:
+        faults = {"submit": list(SUBMIT_FAULTS), **faults}
     return FakeProvider(
         polls=options.polls,
         price=options.price if ":" in options.price else _number(options.price),
@@ -73,7 +80,7 @@ def _provider(options: argparse.Namespace) -> FakeProvider:
         duration=_duration(options.duration),
         seed=options.seed,
         fault_rate=rates,
-        faults={name: words.split(",") for name, words in _pairs(options.faults)},
+        faults=faults,
         size=options.size,
         url_seconds=options.url_seconds,
         api_key=options.api_key,

@@ -12,7 +12,6 @@ provider with its ledger, its faults and its seeds::
 from __future__ import annotations
 
 import importlib
-from functools import partial
 from typing import Any
 
 from batchkit._batch_view import BatchView
@@ -24,7 +23,7 @@ from batchkit.testing._ledger_check import LedgerReport
 from batchkit.testing._provider import FakeProvider
 from batchkit.testing._server import ServedProvider
 
-__all__ = ["Dialect", "Route", "VENDORS", "VendorServer"]
+__all__ = ["Dialect", "Route", "SUBMIT_FAULTS", "VENDORS", "VendorServer", "dialect_of"]
 
 #: Where each dialect is; by the names of :func:`batchkit.clients.load`.
 _DIALECTS = {
@@ -45,7 +44,7 @@ _DIALECTS = {
 VENDORS = tuple(sorted(_DIALECTS))
 
 #: What is drawn of submissions: not the proof that only the fake's own interface gives.
-_SUBMITS = tuple(word for word in SEEDED["submit"] if word != "busy")
+SUBMIT_FAULTS = tuple(word for word in SEEDED["submit"] if word != "busy")
 
 
 class VendorServer(ServedProvider):
@@ -78,14 +77,10 @@ class VendorServer(ServedProvider):
         poll_seconds: float | None = None,
         **options: Any,
     ) -> None:
-        dialect = _dialect_of(vendor)
-        options["faults"] = {"submit": _SUBMITS, **options.get("faults", {})}
-        super().__init__(
-            FakeProvider(api_key=api_key, **options),
-            host=host,
-            port=port,
-            dialect=partial(_spoken, dialect, poll_seconds),
-        )
+        options["faults"] = {"submit": SUBMIT_FAULTS, **options.get("faults", {})}
+        provider = FakeProvider(api_key=api_key, **options)
+        dialect = dialect_of(vendor, provider, poll_seconds=poll_seconds)
+        super().__init__(provider, host=host, port=port, dialect=lambda _: dialect)
         self.vendor, self._tells_cost = vendor, dialect.tells_cost
 
     def client(self, **options: Any) -> Any:
@@ -102,16 +97,18 @@ class VendorServer(ServedProvider):
         return self.ledger.check(*batches, allowed=allowed, costs_told=self._tells_cost)
 
 
-def _spoken(dialect: type[Dialect], poll_seconds: float | None, provider: FakeProvider) -> Dialect:
-    made = dialect(provider)
-    if poll_seconds is not None:
-        made.poll_seconds = poll_seconds
-    return made
+def dialect_of(
+    vendor: str, provider: FakeProvider, *, poll_seconds: float | None = None
+) -> Dialect:
+    """The interface of a vendor, over a fake provider; see :class:`VendorServer`.
 
-
-def _dialect_of(vendor: str) -> type[Dialect]:
+    Raises:
+        UsageError: there is no such dialect.
+    """
     if vendor not in _DIALECTS:
         raise UsageError(f"there is no server of {vendor!r}: choose from {', '.join(VENDORS)}")
     module, _, name = _DIALECTS[vendor].partition(":")
-    found: type[Dialect] = getattr(importlib.import_module(module), name)
-    return found
+    made: Dialect = getattr(importlib.import_module(module), name)(provider)
+    if poll_seconds is not None:
+        made.poll_seconds = poll_seconds
+    return made
