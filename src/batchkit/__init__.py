@@ -38,6 +38,7 @@ from batchkit._errors import (
     StorageVersionError,
     TemplateError,
     UsageError,
+    WebhookError,
 )
 from batchkit._events import (
     EVENT_KINDS,
@@ -187,6 +188,7 @@ __all__ = [
     "TRANSITIONS",
     "UsageError",
     "VideoClient",
+    "WebhookError",
     "Word",
     "WorkCanceledError",
 ]

@@ -86,6 +86,7 @@ class Engine(FlowIO):
         ready = scheduler.ready
         while True:
             scheduler.drain()
+            self.hints.take(scheduler.hasten)
             scheduler.release_due(self.clock.monotonic())
             self._take_up()
             if not ready:
@@ -166,6 +167,7 @@ class Engine(FlowIO):
             return
         self.dispatcher.active -= 1
         self.live.pop(task.key, None)
+        self.hints.forget(task.key)
         if error is not None and not isinstance(error, FencedError):
             log.error("job %d: the run ends: %s", task.key, error, exc_info=error)
             self._fail(error)
@@ -225,6 +227,13 @@ class Engine(FlowIO):
         """Turns the wheel now: something changed. From any thread."""
         self.dispatcher.touch()
         self.scheduler.post(_NOBODY)
+
+    def hint(self, job_id: int | None, handle_id: str | None) -> bool:
+        """Polls a job as soon as that is allowed; whether it is polled here. From any thread."""
+        known = self.hints.put(job_id, handle_id)
+        if self.hints.news:
+            self.scheduler.post(_NOBODY)
+        return known
 
     def abandon(self, cause: BaseException) -> None:
         """Gives up at once: what is in flight is left to the next run.

@@ -19,6 +19,7 @@ from batchkit._dispatch import Dispatcher
 from batchkit._doubles import Doubles
 from batchkit._errors import NotAcceptedError, StorageError
 from batchkit._events import Event, JobProgress, JobSubmitted, JobUncertain
+from batchkit._hints import Hints
 from batchkit._io import CallTimeoutError, FencedError, Lane, Park
 from batchkit._jobs import Attempt, ErrorKind, Handle, Job, JobError, submit_key
 from batchkit._redaction import scrub
@@ -71,6 +72,7 @@ class FlowIO:
         waiting: their flows, in the same order.
         overdue: submissions that missed their time-out, and may still answer.
         overdue_until: when the last of them is given up, in monotonic seconds.
+        hints: what webhooks say.
         doubles: repeats of submissions that may have been accepted.
         begun: when this run began, in UTC seconds.
     """
@@ -93,6 +95,7 @@ class FlowIO:
     waiting: list[Task] = attrs.field(factory=list)
     overdue: set[Call] = attrs.field(factory=set)
     overdue_until: float = 0.0
+    hints: Hints = attrs.field(factory=Hints)
     doubles: Doubles = attrs.field(init=False)
     begun: float = attrs.field(init=False)
     scheduler: Scheduler = attrs.field(init=False)
@@ -187,6 +190,14 @@ class FlowIO:
 
     async def sleep(self, job: Job, seconds: float) -> None:
         await Park(self.clock.monotonic() + seconds, job.id)
+
+    async def until_poll(self, job: Job, seconds: float, least: float) -> None:
+        assert job.handle is not None
+        hints = self.hints
+        hints.follow(job.id, job.handle.id)
+        if seconds > 0:
+            await Park(hints.until(job.id, self.clock.monotonic(), seconds, least), job.id)
+        hints.polled(job.id)
 
     def uncancellable(self) -> AbstractContextManager[None]:
         # Free work is left at any moment: its next run repeats it.

@@ -25,7 +25,8 @@ BatchkitError
     │   └── QuotaError          the account has no credit or quota left; pauses it too
     ├── NotFoundError           the provider does not know this handle
     ├── ResultExpiredError      the job finished, its result is gone
-    └── OutcomeUnknownError     nobody can tell whether the submission was accepted
+    ├── OutcomeUnknownError     nobody can tell whether the submission was accepted
+    └── WebhookError            a webhook is not from the provider, or says nothing of use
 
 A client that raises anything else from ``submit`` leaves the outcome unknown, unless it is a
 plain function (see :mod:`batchkit.clients`).
@@ -190,3 +191,7 @@ class ResultExpiredError(ClientError):
 
 class OutcomeUnknownError(ClientError):
     """Nobody can tell whether the submission was accepted."""
+
+
+class WebhookError(ClientError):
+    """A webhook is refused; ``code`` says why, and polling goes on as before."""

@@ -50,9 +50,10 @@ async def follow(io: IO, job: Job) -> Job:
     polls = empty = 0
     cancel_sent = False
     wait = (job.not_before or 0.0) - io.now()
+    least = minimum = io.client.capabilities.min_poll_seconds
     while True:
-        if wait > 0:
-            await io.sleep(job, wait)
+        await io.until_poll(job, wait, least)
+        least = minimum
         if io.cancel_requested(job) and not cancel_sent:
             cancel_sent, job = await cancel_job(io, job)
             if job.done:
@@ -66,6 +67,7 @@ async def follow(io: IO, job: Job) -> Job:
             return job
         except Exception as exc:  # noqa: BLE001 - whatever it is, it says nothing about the job
             job, wait = _poll_failed(io, job, exc)
+            least = wait
             if gone.after(exc, io.now()):
                 return await end(io, job, _S.FAILED, JobFailed, describe(exc))
         else:
@@ -73,12 +75,12 @@ async def follow(io: IO, job: Job) -> Job:
             empty += _is_empty(io, status)
             if _is_empty(io, status) and empty < EMPTY_ANSWERS:
                 job, wait = _poll_failed(io, job, errors.ClientError("it ended without a result"))
+                least = wait
             elif status.state not in (RemoteState.QUEUED, RemoteState.RUNNING):
                 return await _remote_end(io, job, status)
             else:
                 job = _seen(io, job, status)
-                least = io.client.capabilities.min_poll_seconds
-                wait = io.config.poll.delay(polls, minimum=least, hint=status.poll_after)
+                wait = io.config.poll.delay(polls, minimum=minimum, hint=status.poll_after)
         # After the query: what ended while nobody looked is collected, however late.
         if io.now() >= (job.deadline or float("inf")):
             error = deadline_error(io.config.job_timeout)
@@ -126,6 +128,7 @@ async def query(io: IO, handle: Handle) -> RemoteStatus:
 
 
 def _poll_failed(io: IO, job: Job, exc: Exception) -> tuple[Job, float]:
+    """Notes a failed query; the job, and seconds until the next one, that no webhook shortens."""
     errors_in_row = job.poll_errors + 1
     since = job.poll_errors_since or io.now()
     job = job.evolve(poll_errors=errors_in_row, poll_errors_since=since)

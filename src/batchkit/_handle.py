@@ -97,6 +97,10 @@ class BatchHandle:
         """Ends the run; see :meth:`BatchRunner.stop`."""
         self.runner.stop(now=now)
 
+    def wake(self, job: Job | int | None = None, *, handle_id: str | None = None) -> bool:
+        """Polls a job now, as far as its provider allows; see :meth:`BatchRunner.wake`."""
+        return self.runner.wake(job, handle_id=handle_id)
+
     def progress(self) -> Progress:
         """How far the batch is."""
         return self.runner.progress()

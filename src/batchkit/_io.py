@@ -121,7 +121,17 @@ class IO(Protocol):
         ...
 
     async def sleep(self, job: Job, seconds: float) -> None:
-        """Waits, unless somebody wakes the job earlier (a webhook, a cancel)."""
+        """Waits, unless somebody wakes the job earlier (a cancel)."""
+        ...
+
+    async def until_poll(self, job: Job, seconds: float, least: float) -> None:
+        """Waits for the next status query, unless a cancel or a hint of a webhook comes earlier.
+
+        Args:
+            job: with its handle.
+            seconds: how long, without either.
+            least: no hint shortens the wait to less.
+        """
         ...
 
     def uncancellable(self) -> AbstractContextManager[None]:

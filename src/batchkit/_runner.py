@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,10 +16,8 @@ from batchkit._calls import Clock
 from batchkit._clock import SystemClock
 from batchkit._config import BatchConfig, Control
 from batchkit._engine import Engine
-from batchkit._errors import StorageError
-from batchkit._events import (
-    Event,
-)
+from batchkit._errors import StorageError, UsageError
+from batchkit._events import Event
 from batchkit._handle import BatchHandle
 from batchkit._i18n import text
 from batchkit._jobs import Job, JobStatus
@@ -31,6 +30,8 @@ from batchkit.artifacts import ArtifactStore
 from batchkit.clients.binding import bind_client, close_client
 from batchkit.executors import Executor, make_executor
 from batchkit.storage import Storage, open_storage
+
+log = logging.getLogger("batchkit")
 
 DEFAULT_STORAGE = "batchkit.db"
 
@@ -233,11 +234,26 @@ class BatchRunner(BatchAdding):
         self.storage.update_batch(self._batch.id, max_concurrent=value)
         self._nudge()
 
-    def wake(self, job: Job | int) -> None:
-        """Polls a job now: what a webhook means."""
+    def wake(self, job: Job | int | None = None, *, handle_id: str | None = None) -> bool:
+        """Polls a job now, as far as its provider allows: what a webhook means. From any thread.
+
+        Args:
+            job: the job, or its id.
+            handle_id: or its id at the provider, as a webhook names it.
+
+        Returns:
+            whether a run of this runner polls such a job; if not, nothing happens.
+
+        Raises:
+            UsageError: neither was named, or both.
+        """
+        if (job is None) is (handle_id is None):
+            raise UsageError("name the job to wake, or handle_id=, its id at the provider")
         engine = self._engine
-        if engine is not None:
-            engine.scheduler.post(job if isinstance(job, int) else job.id)
+        known = engine is not None and engine.hint(getattr(job, "id", job), handle_id)
+        if not known:
+            log.debug("nobody to wake: no run here polls %s", repr(handle_id or job)[:80])
+        return known
 
     def attach_engine(self, engine: Engine) -> None:
         """For a :class:`~batchkit._session.Session`: the run that starts now."""

@@ -114,6 +114,15 @@ class Scheduler:
                 self._by_token.pop(task.token, None)
                 self._unpark(task)
 
+    def hasten(self, token: object, until: float) -> None:
+        """Whoever parks on *token* now waits until *until* (monotonic seconds) instead."""
+        task = self._by_token.get(token)
+        if task is not None:
+            self._stamps += 1
+            self._stale += 1
+            task.stamp = self._stamps
+            heapq.heappush(self._heap, (until, task.stamp, task))
+
     def next_due(self) -> float | None:
         """When the next flow wants to be stepped, in monotonic seconds."""
         heap = self._heap

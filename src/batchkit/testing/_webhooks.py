@@ -1,26 +1,16 @@
-"""Webhooks as the Standard Webhooks specification signs them, and when the fake sends them.
-
-Source: https://www.standardwebhooks.com, version 1: the headers ``webhook-id``,
-``webhook-timestamp`` (UTC seconds) and ``webhook-signature``, a list of ``v1,`` and the base64 of
-the HMAC-SHA256 of ``id.timestamp.body`` under the secret, which is base64 after ``whsec_``.
-"""
+"""Webhooks of the fake provider, signed by Standard Webhooks, and when it sends them."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-from batchkit._errors import ClientError
+from batchkit.clients._webhook_checks import check_standard, sign_webhook
 from batchkit.testing._faults import Word
 
-#: Seconds by which a webhook's time may differ from ours.
-_TOLERANCE = 300.0
 _FORGER = "whsec_Zm9yZ2Vy"
 
 
@@ -77,22 +67,11 @@ def webhooks_of(job: str, url: str, word: Word | None, started: float) -> list[W
     return [hook]
 
 
-def sign_webhook(secret: str, id: str, timestamp: str, body: bytes) -> str:  # noqa: A002 - its name
-    """The signature of one message, as ``v1,...``.
-
-    Args:
-        secret: as ``"whsec_..."``.
-        id: of the message.
-        timestamp: UTC seconds, as sent.
-        body: as sent, byte for byte.
-    """
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    signed = hmac.digest(key, f"{id}.{timestamp}.".encode() + body, "sha256")
-    return "v1," + base64.b64encode(signed).decode()
-
-
 def verify_webhook(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> Any:
-    """The JSON value of a message whose signature is right.
+    """The JSON value of a message of the fake provider whose signature is right.
+
+    Programs use :func:`batchkit.clients.webhooks.verify_webhook`, which knows this provider as
+    ``"standard-webhooks"``.
 
     Args:
         secret: as ``"whsec_..."``.
@@ -101,16 +80,8 @@ def verify_webhook(secret: str, headers: Mapping[str, str], body: bytes, now: fl
         now: UTC seconds.
 
     Raises:
-        ClientError: it is not signed with this secret, or is older or newer than five minutes.
+        WebhookError: it is not signed with this secret, or is older or newer than five minutes.
     """
     lower = {name.lower(): value for name, value in headers.items()}
-    try:
-        timestamp = lower["webhook-timestamp"]
-        wanted = sign_webhook(secret, lower["webhook-id"], timestamp, body)
-        old = abs(now - float(timestamp)) > _TOLERANCE
-    except (KeyError, ValueError, binascii.Error) as exc:
-        raise ClientError("the webhook has not the headers of Standard Webhooks") from exc
-    signatures = lower.get("webhook-signature", "").split()
-    if old or not any(hmac.compare_digest(wanted.encode(), s.encode()) for s in signatures):
-        raise ClientError("the webhook is forged or old: poll the job instead of believing it")
+    check_standard(lower, body, [secret], now)
     return json.loads(body)
