@@ -250,7 +250,8 @@ class BatchRunner(BatchAdding):
         if (job is None) is (handle_id is None):
             raise UsageError("name the job to wake, or handle_id=, its id at the provider")
         engine = self._engine
-        known = engine is not None and engine.hint(getattr(job, "id", job), handle_id)
+        job_id = job.id if isinstance(job, Job) else job
+        known = engine is not None and engine.hint(job_id, handle_id)
         if not known:
             log.debug("nobody to wake: no run here polls %s", repr(handle_id or job)[:80])
         return known

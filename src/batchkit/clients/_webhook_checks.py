@@ -32,10 +32,10 @@ def header(headers: Mapping[str, str], name: str) -> str:
     """One header of a mapping whose names are in lower case.
 
     Raises:
-        WebhookError: it is not there.
+        WebhookError: it is not there, or is no plain text.
     """
     found = headers.get(name.lower())
-    if not found:
+    if not found or not found.isascii():
         raise WebhookError(f"the webhook has no header {name}: it is not from there", code="header")
     return found
 

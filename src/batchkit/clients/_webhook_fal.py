@@ -1,8 +1,8 @@
 """How fal signs webhooks: ed25519, with keys that it publishes.
 
-Source: https://docs.fal.ai/model-apis/model-endpoints/webhooks. The headers
-``X-Fal-Webhook-Request-Id``, ``-User-Id``, ``-Timestamp`` (UTC seconds) and ``-Signature`` (hex); what
-is signed is the first three and the hex SHA-256 of the body, joined by line feeds. The public keys
+Source: https://docs.fal.ai/model-apis/model-endpoints/webhooks. There are the headers
+``X-Fal-Webhook-Request-Id``, ``-User-Id``, ``-Timestamp`` (UTC seconds) and ``-Signature`` (hex).
+Signed are the first three and the hex SHA-256 of the body, joined by line feeds. The public keys
 are a JWKS (RFC 7517, RFC 8037) that may be kept for 24 hours.
 """
 

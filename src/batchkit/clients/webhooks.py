@@ -97,13 +97,13 @@ def verify_webhook(
     twice, as providers repeat what was not answered; that is harmless.
 
     Args:
-        provider: as ``"replicate"``; see :func:`providers`. ``"standard-webhooks"`` is whoever signs
-            by that specification and names the job as ``data.id`` or ``id``.
+        provider: as ``"replicate"``; see :func:`providers`. ``"standard-webhooks"`` is whoever
+            signs by that specification and names the job as ``data.id`` or ``id``.
         headers: with any spelling of the names.
         body: as received, byte for byte: parsed and written again it has another signature.
-        secret: with which the provider signs; several while it is being replaced. For AssemblyAI and
-            Soniox, which do not sign: what they were told to send as ``X-Webhook-Secret``; without
-            it, and for Luma, anybody's message is taken. fal needs none.
+        secret: with which the provider signs; several while it is being replaced. For AssemblyAI
+            and Soniox, which do not sign: what they were told to send as ``X-Webhook-Secret``;
+            without it, and for Luma, anybody's message is taken. fal needs none.
         now: UTC seconds; by default the system's time.
         keys: fal's public keys; by default one set for the process.
 
@@ -146,7 +146,7 @@ def _shared_keys() -> FalKeys:
 def _hint(provider: str, dialect: _Dialect, body: bytes) -> WebhookHint:
     try:
         told = json.loads(body)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise WebhookError("the webhook is no JSON", code="body") from exc
     handle_id = _first(told, dialect.ids)
     if not handle_id:

@@ -5,6 +5,7 @@ Everything here is a fake by name; nothing else in batchkit is.
 
 from __future__ import annotations
 
+from batchkit.clients._webhook_checks import sign_webhook
 from batchkit.testing._check_client import check_client
 from batchkit.testing._check_storage import check_storage
 from batchkit.testing._clock import FakeClock
@@ -27,7 +28,7 @@ from batchkit.testing._provider import (
     items,
 )
 from batchkit.testing._server import FakeServer
-from batchkit.testing._webhooks import sign_webhook, verify_webhook
+from batchkit.testing._webhooks import verify_webhook
 
 __all__ = [
     "Asked",
