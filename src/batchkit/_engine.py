@@ -39,8 +39,6 @@ log = logging.getLogger("batchkit.engine")
 DONE: Final = -1.0
 #: A turn goes back to its executor after this many seconds, so that an event loop can breathe.
 TURN_SECONDS = 0.01
-
-
 #: No job has this id: posting it wakes the executor and no flow.
 _NOBODY: Final = 0
 #: Seconds that a client may take to close.
@@ -158,6 +156,7 @@ class Engine(FlowIO):
             self.scheduler.drop(self.scheduler.tasks[job.id])
         flow = _flow.run_job(self, job) if finished is None else _flow.take(self, job, finished)
         task = self.scheduler.start(flow, job.id, job)
+        self.hints.follow(job)
         self.dispatcher.active += 1
         task.context.run(progress_sink.set, _Sink(self, job.id))
         task.context.run(ours.set, True)
@@ -309,6 +308,8 @@ class Engine(FlowIO):
                 self.ended_jobs += 1
                 if job.status is JobStatus.FAILED and self.config.stop_on_error:
                     self.dispatcher.stop(Control.DRAINING, AT_FIRST_ERROR)
+            else:
+                self.hints.follow(job)
             for entry, cls in zip(change.entries, change.told, strict=True):
                 if self.listens(cls):
                     self.tell(make_event(cls, entry, job.batch_id, job, seq))

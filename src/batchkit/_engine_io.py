@@ -192,12 +192,10 @@ class FlowIO:
         await Park(self.clock.monotonic() + seconds, job.id)
 
     async def until_poll(self, job: Job, seconds: float, least: float) -> None:
-        assert job.handle is not None
-        hints = self.hints
-        hints.follow(job.id, job.handle.id)
         if seconds > 0:
-            await Park(hints.until(job.id, self.clock.monotonic(), seconds, least), job.id)
-        hints.polled(job.id)
+            now = self.clock.monotonic()
+            await Park(self.hints.until(job.id, now, seconds, least), job.id)
+        self.hints.polled(job.id)
 
     def uncancellable(self) -> AbstractContextManager[None]:
         # Free work is left at any moment: its next run repeats it.

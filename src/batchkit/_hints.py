@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import attrs
 
+from batchkit._jobs import Job
+
 #: Seconds between two queries of a job that hints may bring about where the provider names no
 #: minimum: hints may be forged.
 LEAST_SECONDS = 1.0
@@ -60,9 +62,10 @@ class Hints:
             if job_id in self._soonest:
                 hasten(job_id, self._soonest[job_id])
 
-    def follow(self, job_id: int, handle_id: str) -> None:
-        """The job is polled under this handle."""
-        self._jobs[handle_id], self._handles[job_id] = job_id, handle_id
+    def follow(self, job: Job) -> None:
+        """The job is polled from now on, if it has a handle."""
+        if job.handle is not None:
+            self._jobs[job.handle.id], self._handles[job.id] = job.id, job.handle.id
 
     def until(self, job_id: int, now: float, seconds: float, least: float) -> float:
         """Until when a job waits for its next query, in monotonic seconds.

@@ -108,22 +108,44 @@ def test_of_a_process_that_died_nobody_knows_when(
     assert client.sent[1] - client.sent[0] < least + 30.0
 
 
-def test_a_look_up_that_is_woken_too_early_decides_nothing(
-    make_runner: MakeRunner, clock: FakeClock
-) -> None:
+def test_a_cancel_that_ends_the_wait_of_a_look_up_proves_nothing(make_runner: MakeRunner) -> None:
+    client = Slow(FakeClock(), float("inf"))
+    client.capabilities = Capabilities(inline=True, find_after_seconds=1.0)
+    runner = make_runner(client, max_retries=1, clock=None, hook=dies_at("submit:after"))
+    job = runner.add("a cat")
+    with pytest.raises(Crash):
+        runner.run()
+    runner.hook = None
+    find, statuses = client.find, []
+
+    def woken(job: Job, submit_key: str) -> Handle | None:
+        runner.cancel(job)
+        statuses.append(runner.job(job).status)
+        return find(job, submit_key)
+
+    client.find = woken  # type: ignore[method-assign]
+    runner.run()
+    # Asked at once, after the cancel, and once more in its own time.
+    assert len(client.asked) > 2
+    assert statuses[:2] == [JobStatus.SUBMITTING] * 2
+    assert runner.job(job).status is not JobStatus.COMPLETED
+    assert len(client.sent) == 1
+
+
+def test_a_webhook_shortens_no_look_up(make_runner: MakeRunner, clock: FakeClock) -> None:
     client = Slow(clock, float("inf"))
     runner = make_runner(client, max_retries=1)
     job = runner.add("a cat")
     find = client.find
 
     def woken(job: Job, submit_key: str) -> Handle | None:
-        runner.wake(job)
+        assert not runner.wake(job)
         return find(job, submit_key)
 
     client.find = woken  # type: ignore[method-assign]
     runner.run()
-    assert runner.job(job).status is JobStatus.UNCERTAIN
-    assert len(client.sent) == 1
+    assert runner.job(job).attempt == 2
+    assert client.sent[1] - client.sent[0] >= 60.0
 
 
 class Forgetful(Slow):
