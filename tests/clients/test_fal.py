@@ -48,6 +48,15 @@ def test_what_is_submitted() -> None:
     }
 
 
+def test_who_is_told_of_the_end() -> None:
+    request = GenerateVideo(prompt="a cat", model="fal-ai/veo3.1")
+    told = fal.build_submit("m", request, "https://h/hook?x=1")
+
+    assert told.params == {"fal_webhook": "https://h/hook?x=1"}
+    assert not fal.build_submit("m", request).params
+    assert FalClient("k", webhook_url="https://h/hook").webhook_url == "https://h/hook"
+
+
 def test_the_handle_keeps_what_cannot_be_made_up() -> None:
     accepted = fal.parse_submit(answer({"request_id": "r1", "status": "IN_QUEUE", **URLS}))
     assert accepted.handle == Handle(id="r1", data=URLS)

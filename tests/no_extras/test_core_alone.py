@@ -60,6 +60,17 @@ def test_a_missing_extra_says_which_one(module: str, ask: str) -> None:
         exec(ask, {})
 
 
+def test_a_signature_of_fal_needs_an_extra_and_the_others_none() -> None:
+    if not absent("cryptography"):
+        # Runs in the session that installs the core alone.
+        pytest.skip("cryptography is installed here")
+    from batchkit.clients.webhooks import verify_webhook
+
+    assert verify_webhook("luma", {}, b'{"id": "l1"}').handle_id == "l1"
+    with pytest.raises(batchkit.MissingExtraError, match="webhooks"):
+        verify_webhook("fal", {}, b"{}")
+
+
 def test_the_command_says_what_it_needs() -> None:
     if not absent("click"):
         # Runs in the session that installs the core alone.

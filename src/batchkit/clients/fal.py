@@ -11,6 +11,7 @@ Facts (fal-client 1.0.3 and https://docs.fal.ai/model-apis/model-endpoints/queue
 * Cancelling is a request only: the answer ``CANCELLATION_REQUESTED`` confirms nothing.
 * Where a model wants the address of a file, a data URI will do.
 * There is no list and no idempotency key: a submission without an answer cannot be looked up.
+* The query parameter ``fal_webhook`` of a submission names who is told of its end.
 """
 
 from __future__ import annotations
@@ -56,12 +57,21 @@ class FalClient(HttpClient):
     ``model`` is the whole endpoint, as ``"fal-ai/veo3.1/fast"``; a request's ``image``, an address
     or a file of at most 10 MB, goes out as ``image_url``. Everything else goes through ``params``,
     verbatim.
+
+    Args:
+        key: of the account; by default ``FAL_KEY``.
+        webhook_url: told of the end of each job; see :mod:`batchkit.clients.webhooks`.
+        options: as for :class:`~batchkit.clients.http.HttpClient`.
     """
 
     name = "fal"
     key_env = ("FAL_KEY",)
     default_url = "https://queue.fal.run"
     capabilities = Capabilities(cancel="running", min_poll_seconds=1.0)
+
+    def __init__(self, key: str | None = None, *, webhook_url: str = "", **options: Any) -> None:
+        super().__init__(key, **options)
+        self.webhook_url = webhook_url
 
     def headers(self) -> dict[str, str]:
         """The key, in fal's own scheme."""
@@ -74,7 +84,7 @@ class FalClient(HttpClient):
 
     def http_submit(self, job: Job) -> Exchange[Accepted]:
         """Puts the job into the queue."""
-        answer = yield build_submit(self.model_of(job.request), job.request)
+        answer = yield build_submit(self.model_of(job.request), job.request, self.webhook_url)
         return parse_submit(answer)
 
     def http_poll(self, handle: Handle) -> Exchange[RemoteStatus]:
@@ -96,10 +106,11 @@ class FalClient(HttpClient):
         return parse_fault(response)
 
 
-def build_submit(model: str, request: Request) -> HttpRequest:
+def build_submit(model: str, request: Request, webhook_url: str = "") -> HttpRequest:
     """The one request that costs money."""
+    params = {"fal_webhook": webhook_url} if webhook_url else {}
     body = generation(request, {"image": "image_url"}, embed=True)
-    return HttpRequest("POST", f"/{model.strip('/')}", json=body)
+    return HttpRequest("POST", f"/{model.strip('/')}", params=params, json=body)
 
 
 def parse_submit(answer: HttpResponse) -> Accepted:
