@@ -148,7 +148,7 @@ def test_a_flood_of_forged_ones_fetches_keys_once_a_minute(
     for _ in range(50):
         assert code_of(signed(forger), keys) == "signature"
     assert publisher.asked == 2
-    assert verify(signed(key), keys)
+    assert verify(signed(key), keys).handle_id == "r1"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_keys_that_are_not_to_be_had_are_asked_for_once_a_minute(
 
     publisher.status = 200
     clock.advance(61)
-    assert verify(signed(key), keys)
+    assert verify(signed(key), keys).handle_id == "r1"
 
 
 def test_old_keys_go_on_while_newer_ones_are_not_to_be_had(
@@ -193,7 +193,7 @@ def test_old_keys_go_on_while_newer_ones_are_not_to_be_had(
 
     assert code_of(signed(new_key()), keys) == "signature"
     assert "fits none of fal's keys" in caplog.text
-    assert verify(signed(key), keys)
+    assert verify(signed(key), keys).handle_id == "r1"
 
 
 def test_a_forged_one_is_refused(publisher: Publisher, keys: FalKeys) -> None:

@@ -25,6 +25,7 @@ from batchkit import (
 )
 from batchkit._scheduler import Scheduler
 from batchkit.testing import FakeClock
+from waiting_kit import until
 
 MakeRunner = Callable[..., BatchRunner]
 HOUR = PollPolicy.fixed(3600)
@@ -216,22 +217,31 @@ def test_a_hint_that_comes_as_the_job_ends_is_nothing(
     assert not client.runner.wake(job)
 
 
-def test_a_hint_does_not_hold_up_a_cancel(make_runner: MakeRunner, clock: FakeClock) -> None:
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_hint_does_not_hold_up_a_cancel(
+    inline: bool, make_runner: MakeRunner, clock: FakeClock
+) -> None:
     polled: list[float] = []
 
     def poll(handle: Handle) -> RemoteStatus:
         polled.append(clock.ticks)
         runner.wake(handle_id=handle.id)
         runner.cancel(job)
+        engine = runner._engine
+        if not inline and engine is not None:
+            # It reaches the run while this query is under way.
+            until(lambda: job.id in engine.dispatcher.cancels)
         return RUNNING
 
-    allowed = Capabilities(inline=True, cancel="running", min_poll_seconds=20.0)
-    runner = make_runner(Scripted(poll=poll, cancel=True, capabilities=allowed), poll=HOUR)
+    allowed = Capabilities(inline=inline, cancel="running", min_poll_seconds=20.0)
+    client = Scripted(poll=poll, cancel=True, capabilities=allowed)
+    runner = make_runner(client, poll=HOUR, executor="threads")
     job = runner.add("a")
     runner.run()
 
     assert runner.job(job).status is JobStatus.CANCELED
     assert len(polled) == 1
+    assert inline or clock.ticks - polled[0] < 20.0
 
 
 def test_a_job_that_is_taken_up_is_known_at_once(make_runner: MakeRunner) -> None:

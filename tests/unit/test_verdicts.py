@@ -20,6 +20,7 @@ from batchkit import (
     RateLimitedError,
     RejectedError,
     ResultExpiredError,
+    WebhookError,
 )
 from batchkit._io import CallTimeoutError
 from batchkit._verdicts import Proof, deadline_error, describe, judge, uncertain_error
@@ -37,6 +38,7 @@ SAID: dict[type[ClientError], tuple[Proof, ErrorKind]] = {
     NotFoundError: (NOTHING, ErrorKind.NOT_FOUND),
     ResultExpiredError: (NOTHING, ErrorKind.EXPIRED),
     OutcomeUnknownError: (NOTHING, ErrorKind.UNCERTAIN),
+    WebhookError: (NOTHING, ErrorKind.PROVIDER),
     ClientError: (NOTHING, ErrorKind.PROVIDER),
 }
 
