@@ -137,7 +137,7 @@ def test_new_keys_are_fetched_when_a_signature_does_not_fit(
 
 
 def test_a_flood_of_forged_ones_fetches_keys_once_a_minute(
-    publisher: Publisher, keys: FalKeys, clock: FakeClock
+    publisher: Publisher, keys: FalKeys, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     key, forger = new_key(), new_key()
     publisher.publish(key)
@@ -149,6 +149,7 @@ def test_a_flood_of_forged_ones_fetches_keys_once_a_minute(
         assert code_of(signed(forger), keys) == "signature"
     assert publisher.asked == 2
     assert verify(signed(key), keys).handle_id == "r1"
+    assert "batchkit" not in caplog.text, "the log is not flooded either"
 
 
 @pytest.mark.parametrize(

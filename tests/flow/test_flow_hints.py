@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable
 
 import pytest
-from flow_kit import ACCEPTED, RUNNING, SUCCEEDED, Scripted, ends, run_one
+from flow_kit import ACCEPTED, RUNNING, SUCCEEDED, Scripted, after_death, ends, run_one
 
 from batchkit import (
     Accepted,
@@ -23,6 +23,7 @@ from batchkit import (
     RemoteState,
     RemoteStatus,
 )
+from batchkit._io import Park
 from batchkit._scheduler import Scheduler
 from batchkit.testing import FakeClock
 from waiting_kit import until
@@ -130,6 +131,13 @@ def test_after_a_failed_query_no_hint_shortens_the_wait(
     run_flooded(make_runner, client, poll=PollPolicy.fixed(600), output=tmp_path)
 
     assert client.gaps[0] >= least
+
+
+def test_after_a_good_answer_hints_count_again(make_runner: MakeRunner, clock: FakeClock) -> None:
+    client = Flooded(clock, [ConnectionResetError("broke"), RUNNING, SUCCEEDED])
+    run_flooded(make_runner, client, poll=PollPolicy.fixed(600))
+
+    assert client.gaps == [600.0, 1.0]
 
 
 @pytest.mark.parametrize("about", ["remote-2", "", "remote-1 "])
@@ -251,23 +259,30 @@ def test_a_job_that_is_taken_up_is_known_at_once(make_runner: MakeRunner) -> Non
         known.append(runner.wake(handle_id=handle.id))
         return SUCCEEDED
 
-    runner = make_runner(Scripted(poll=poll, capabilities=Capabilities(inline=True)))
-    job = runner.add("a")
-    runner.storage.acquire(runner.batch.id)
-    (found,) = runner.storage.claim(runner.batch.id, 1, 1, 0)
-    runner.storage.release(runner.batch.id)
-    sent = found.to(JobStatus.SUBMITTING, attempt=1).to(
-        JobStatus.PROCESSING, handle=Handle(id="r9"), not_before=0.0
-    )
-    runner.storage.steer(sent, JobStatus.PENDING, None)
+    runner = make_runner(Scripted(poll=poll))
 
-    assert runner.run().ok
+    assert after_death(runner, "poll:before").status is JobStatus.COMPLETED
     assert known == [True]
-    assert runner.job(job).status is JobStatus.COMPLETED
 
 
-def test_nobody_who_waits_is_hastened() -> None:
+def test_a_wait_that_is_hastened_ends_once() -> None:
     scheduler = Scheduler(lambda task, error: None)
-    scheduler.hasten(7, 0.0)
+    woken: list[int] = []
 
-    assert scheduler.next_due() is None
+    async def flow() -> None:
+        for turn in range(2):
+            await Park(5.0 + 100 * turn, 7)
+            woken.append(turn)
+
+    scheduler.start(flow(), 7, None)
+    scheduler.step(scheduler.ready.popleft())
+    for until_ in (5.0, 5.0, 3.0):
+        scheduler.hasten(7, until_)
+    scheduler.hasten(8, 1.0)
+
+    assert scheduler.next_due() == 3.0
+    scheduler.release_due(5.0)
+    scheduler.step(scheduler.ready.popleft())
+    assert woken == [0]
+    assert not scheduler.ready
+    assert scheduler.next_due() == 105.0
