@@ -115,12 +115,11 @@ class Scheduler:
                 self._unpark(task)
 
     def hasten(self, token: object, until: float) -> None:
-        """Whoever parks on *token* now waits until *until* (monotonic seconds) instead."""
+        """Whoever parks on *token* now waits no longer than *until* (monotonic seconds)."""
         task = self._by_token.get(token)
         if task is not None:
-            self._stamps += 1
+            # Its first deadline stays behind in the heap.
             self._stale += 1
-            task.stamp = self._stamps
             heapq.heappush(self._heap, (until, task.stamp, task))
 
     def next_due(self) -> float | None:

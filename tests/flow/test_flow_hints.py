@@ -286,3 +286,24 @@ def test_a_wait_that_is_hastened_ends_once() -> None:
     assert woken == [0]
     assert not scheduler.ready
     assert scheduler.next_due() == 105.0
+
+
+def test_deadlines_of_waits_that_were_hastened_are_forgotten() -> None:
+    scheduler = Scheduler(lambda task, error: None)
+
+    async def flow(token: int) -> None:
+        while True:
+            await Park(1e9, token)
+
+    for key in range(1, 501):
+        scheduler.start(flow(key), key, None)
+    for _ in range(20):
+        while scheduler.ready:
+            scheduler.step(scheduler.ready.popleft())
+        for key in range(1, 501):
+            scheduler.hasten(key, 0.0)
+        scheduler.release_due(0.0)
+
+    assert len(scheduler._heap) <= 2000
+    for task in list(scheduler.tasks.values()):
+        scheduler.drop(task)
