@@ -80,8 +80,7 @@ class Engine(FlowIO):
         if self._gave_up:
             raise KeyboardInterrupt
         start = self.clock.monotonic()
-        scheduler, dispatcher = self.scheduler, self.dispatcher
-        ready = scheduler.ready
+        scheduler, dispatcher, ready = self.scheduler, self.dispatcher, self.scheduler.ready
         while True:
             scheduler.drain()
             self.hints.take(scheduler.hasten)

@@ -193,8 +193,7 @@ class FlowIO:
 
     async def until_poll(self, job: Job, seconds: float, least: float) -> None:
         if seconds > 0:
-            now = self.clock.monotonic()
-            await Park(self.hints.until(job.id, now, seconds, least), job.id)
+            await Park(self.hints.until(job.id, self.clock.monotonic(), seconds, least), job.id)
         self.hints.polled(job.id)
 
     def uncancellable(self) -> AbstractContextManager[None]:
