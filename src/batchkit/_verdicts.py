@@ -7,7 +7,8 @@ the call raised                                         it proves
 ``RejectedError``, ``AuthenticationError``              rejected: the provider said so
 ``ConnectionRefusedError``, ``socket.gaierror``         not sent: no connection was made
 httpx: ``ConnectError``, ``ConnectTimeout``,            not sent: the request had not left
-``PoolTimeout``, ``UnsupportedProtocol``, ``InvalidURL``
+``PoolTimeout``, ``ProxyError``,
+``UnsupportedProtocol``, ``InvalidURL``
 an HTTP answer of 429                                   not accepted, and everybody slows down
 an HTTP answer of 401, 402, 403                         rejected: as ``AuthenticationError``
 an HTTP answer of 400, 404, 405, 406, 410, 411, 413,    rejected: the request itself is refused
@@ -43,7 +44,14 @@ from batchkit._jobs import ErrorKind, JobError
 from batchkit._retry import parse_retry_after
 
 _NOT_SENT_BY_NAME = frozenset(
-    {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"}
+    {
+        "ConnectError",
+        "ConnectTimeout",
+        "PoolTimeout",
+        "ProxyError",
+        "UnsupportedProtocol",
+        "InvalidURL",
+    }
 )
 _NETWORK_BY_NAME = frozenset({"TransportError", "TimeoutException", "ClientConnectionError"})
 _HTTP_PACKAGES = ("httpx", "httpcore", "aiohttp")

@@ -26,7 +26,9 @@ from batchkit import (
     RemoteStatus,
     UsageError,
 )
-from batchkit.clients._http_transport import MOST_BYTES, SHARE, Transport, media_type_of
+from batchkit.clients._http_message import MOST_BYTES
+from batchkit.clients._http_session import open_transport
+from batchkit.clients._http_transport import SHARE, Transport, media_type_of
 from batchkit.clients.base import Capabilities
 from batchkit.clients.http import (
     Exchange,
@@ -154,7 +156,7 @@ def test_a_second_request_in_a_submission_is_never_sent() -> None:
 
 def send(client: HttpClient, *requests: HttpRequest) -> list[HttpResponse]:
     async def main() -> list[HttpResponse]:
-        transport = Transport(client)
+        transport = open_transport(client)
         try:
             return [await transport.send(request) for request in requests]
         finally:

@@ -54,6 +54,12 @@ def error_of(
     return free_error(response.status, message, code=code, retry_after=after)
 
 
+def name_request(exc: Exception, response: HttpResponse) -> None:
+    """Puts the provider's name for a request into the message of what came of it."""
+    if (request := request_id(response)) is not None:
+        exc.args = (f"{str(exc) or type(exc).__name__} (request {request})", *exc.args[1:])
+
+
 def request_id(response: HttpResponse) -> str | None:
     """The provider's name for this request."""
     found = (response.headers.get(name) for name in REQUEST_IDS)

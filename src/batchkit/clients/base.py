@@ -222,6 +222,7 @@ class BoundClient:
         ref: which client this is: module, name and account; compared on resume.
         capabilities: what it declared.
         is_function: it is a plain function, whose exceptions mean failure.
+        asyncio_only: its async methods cannot be awaited on trio.
     """
 
     ref: str
@@ -235,6 +236,7 @@ class BoundClient:
     estimate: Method | None = None
     check: Method | None = None
     is_function: bool = False
+    asyncio_only: bool = False
     closers: tuple[Method, ...] = ()
 
     @property

@@ -147,6 +147,7 @@ def _bind_object(client: object, closers: tuple[Method, ...] = ()) -> BoundClien
         find=_method(client, "find"),
         estimate=_method(client, "estimate"),
         check=_method(client, "check"),
+        asyncio_only=getattr(client, "asyncio_only", False) is True,
         closers=closers,
     )
 

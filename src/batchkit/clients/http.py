@@ -39,6 +39,7 @@ import attrs
 from batchkit._errors import ClientError, UsageError
 from batchkit._requests import Request
 from batchkit._results import EMPTY
+from batchkit.clients._http_choice import chosen_transport
 from batchkit.clients.base import Capabilities, as_statuses
 
 if TYPE_CHECKING:
@@ -184,11 +185,16 @@ class HttpClient:
         model: for requests that name none; the provider's own name for it.
         account: a name that tells accounts apart: a batch that has work in flight at one account
             refuses to go on with another. Never a secret.
-        http_client: an ``httpx.AsyncClient`` or ``httpx2.AsyncClient`` of yours; it is not closed.
+        http_client: an ``httpx.AsyncClient``, ``httpx2.AsyncClient`` or ``aiohttp.ClientSession``
+            of yours, which is not closed; or a function that makes one for each run, which is.
         timeout: seconds to wait for the server each time.
+        transport: the library that sends when no *http_client* is given: ``"httpx"``, the default,
+            ``"httpx2"`` or ``"aiohttp"``, which needs an executor on asyncio or on threads.
 
     Raises:
-        UsageError: there is no key; the message names the environment variable.
+        UsageError: there is no key; the message names the environment variable. Or there is no such
+            transport, or *http_client* is none.
+        MissingExtraError: the transport is not installed.
     """
 
     #: What the client is called, in :func:`batchkit.clients.load` and in messages.
@@ -210,6 +216,7 @@ class HttpClient:
         account: str = "",
         http_client: Any = None,
         timeout: float = TIMEOUT,
+        transport: str | None = None,
     ) -> None:
         self.key = key or self._key_from_environment()
         self.base_url = (base_url or self.default_url).rstrip("/")
@@ -217,6 +224,8 @@ class HttpClient:
             raise UsageError(f"base_url is {self.base_url!r}: write it as https://host/path")
         self.model, self.account = model, account
         self.http_client, self.timeout = http_client, timeout
+        #: The library that sends; ``""`` while only a function knows that makes its client.
+        self.transport = chosen_transport(transport, http_client)
         self.capabilities = attrs.evolve(
             type(self).capabilities, account=account, quota=self._quota()
         )

@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 
 from batchkit._config import Control
 from batchkit._engine import DONE, Engine
-from batchkit._errors import MissingExtraError
+from batchkit._errors import MissingExtraError, UsageError
 from batchkit.executors._calls import AsyncioCalls, TrioCalls
 from batchkit.executors._threads import thread_calls
 
@@ -101,7 +101,16 @@ class AnyioExecutor:
             failed.append(exc)
 
     async def run_async(self, engine: Engine) -> None:
-        """Drives *engine* on the running loop, in tasks of its own."""
+        """Drives *engine* on the running loop, in tasks of its own.
+
+        Raises:
+            UsageError: the client needs asyncio, and this is trio; nothing was called.
+        """
+        if engine.client.asyncio_only and _on_trio():
+            raise UsageError(
+                "aiohttp runs on asyncio alone, and this is trio: leave out "
+                'transport="aiohttp", or choose executor="asyncio"'
+            )
         # Failures travel in a list: a task group would wrap them, and under blocking executors
         # the same failure arrives bare.
         failure: list[BaseException] = []
