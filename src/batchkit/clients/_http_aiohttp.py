@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -30,12 +32,15 @@ from batchkit.clients._http_message import (
 from batchkit.clients.http import HttpClient, HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
+    from aiohappyeyeballs import AddrInfoType
     from aiohttp.client_middlewares import ClientHandlerType, ClientMiddlewareType
 
 #: A body up to this many bytes is handed over whole: it fits into what a socket takes at once.
 _AT_ONCE = 64 * 1024
 #: Headers of the built request that aiohttp writes itself, each time as it sends the body.
 _ITS_OWN = frozenset({"transfer-encoding"})
+#: Of the event loop, until it has let go of a socket that was ended.
+_TURNS = 3
 
 
 class AiohttpTransport:
@@ -57,7 +62,8 @@ class AiohttpTransport:
         self._builder, self._mine = Builder(client), mine
         # A session that is given knows its own way out.
         self._proxies = _Proxies() if session is None else None
-        self._session = _open_session() if session is None else session
+        self._sockets = _Sockets()
+        self._session = _open_session(self._sockets) if session is None else session
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Sends one request, once, and reads the whole answer.
@@ -115,11 +121,36 @@ class AiohttpTransport:
         """Closes the session, unless it is somebody else's."""
         if self._mine:
             await self._session.close()
+            await self._sockets.end()
 
 
-def _open_session() -> aiohttp.ClientSession:
+class _Sockets:
+    """The sockets of a session: one that its server no longer reads would outlive it."""
+
+    def __init__(self) -> None:
+        self._made: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def make(self, address: AddrInfoType) -> socket.socket:
+        """A new one."""
+        made = socket.socket(*address[:3])
+        self._made.add(made)
+        return made
+
+    async def end(self) -> None:
+        """Ends those that still wait to send what nobody wants."""
+        for made in [made for made in self._made if made.fileno() >= 0]:
+            with contextlib.suppress(OSError):  # the server has ended it already
+                made.shutdown(socket.SHUT_RDWR)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+
+
+def _open_session(sockets: _Sockets) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
-        limit=0, keepalive_timeout=IDLE_SECONDS, ssl=httpx.create_ssl_context()
+        limit=0,
+        keepalive_timeout=IDLE_SECONDS,
+        ssl=httpx.create_ssl_context(),
+        socket_factory=sockets.make,
     )
     # No cookies: a key identifies the account. No trust_env: it would send passwords of ~/.netrc.
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
