@@ -1,7 +1,7 @@
 """A storm of cancellations must not cost the connections: afterwards, every request gets through.
 
-A task of asyncio that is cancelled leaves httpx 0.28 with a connection that counts as taken for good;
-see ``_http_transport`` for what is done about it.
+A task of asyncio that is cancelled can leave httpx 0.28 with a connection that counts as taken for
+good; see ``_http_transport`` for what is done about it.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ EXTRAS = {
     "trio": "trio",
     "psycopg": "postgres",
     "cryptography": "encryption",
+    "httpx2": "httpx2",
+    "aiohttp": "aiohttp",
 }
 
 
@@ -43,6 +45,14 @@ def test_a_function_runs_with_the_core_alone(tmp_path: Path) -> None:
         (
             "cryptography",
             "from batchkit.storage import EncryptedStorage as E; E('memory', key=bytes(32))",
+        ),
+        (
+            "httpx2",
+            "from batchkit.clients.fal import FalClient as C; C('k', transport='httpx2')",
+        ),
+        (
+            "aiohttp",
+            "from batchkit.clients.fal import FalClient as C; C('k', transport='aiohttp')",
         ),
         ("av", "from batchkit.clients.storyboard import StoryboardClient as C; C()"),
         (
