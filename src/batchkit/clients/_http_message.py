@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-import anyio
+import anyio.to_thread
 
 from batchkit._errors import ClientError, RejectedError
 from batchkit._results import EMPTY
@@ -87,7 +87,7 @@ def _body(request: HttpRequest, stack: ExitStack) -> dict[str, Any]:
     if request.json is not None:
         return {"json": request.json}
     if request.path is not None:
-        return {"content": _pieces(request.path)}
+        return {"content": _pieces(_opened(request.path, stack))}
     if request.content is not None:
         return {"content": request.content}
     if request.form is None and not request.files:
@@ -103,14 +103,17 @@ def _body(request: HttpRequest, stack: ExitStack) -> dict[str, Any]:
 def _part(part: FilePart, stack: ExitStack) -> Any:
     if part.path is None:
         return part.field, (part.filename, part.data, part.media_type)
-    file = stack.enter_context(open(part.path, "rb"))  # noqa: PTH123, SIM115 - the stack closes it
-    return part.field, (part.filename, file, part.media_type)
+    return part.field, (part.filename, _opened(part.path, stack), part.media_type)
 
 
-async def _pieces(path: str) -> AsyncIterator[bytes]:
-    async with await anyio.open_file(path, "rb") as file:
-        while piece := await file.read(_CHUNK):
-            yield piece
+def _opened(path: str, stack: ExitStack) -> BinaryIO:
+    # Closed by the stack, not by who reads it: not every library reads on to the very end.
+    return stack.enter_context(open(path, "rb"))  # noqa: PTH123
+
+
+async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+    while piece := await anyio.to_thread.run_sync(file.read, _CHUNK):
+        yield piece
 
 
 async def read_answer(
