@@ -90,7 +90,13 @@ def test_plain_exceptions(exc: Exception, proof: Proof, kind: ErrorKind) -> None
     assert verdict.retry_after is None
 
 
-NEVER_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"}
+NEVER_SENT = {
+    "ConnectError",
+    "ConnectTimeout",
+    "PoolTimeout",
+    "ProxyError",
+    "UnsupportedProtocol",
+}
 TRANSPORT = sorted(family(httpx.TransportError, "httpx"), key=lambda cls: cls.__name__)
 
 
