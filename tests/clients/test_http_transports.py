@@ -27,6 +27,7 @@ from wire_kit import (
 )
 
 from batchkit import BatchRunner, JobStatus, MissingExtraError, PollPolicy, UsageError
+from batchkit._redaction import scrub
 from batchkit.clients import _http_choice
 from batchkit.clients._http_session import open_transport
 from batchkit.clients.http import FilePart, HttpClient, HttpRequest, HttpResponse
@@ -94,6 +95,16 @@ def test_a_client_of_yours_is_used_and_left_open(transport: str, server: Server)
 
     anyio.run(main)
     assert {asked.headers["x-mine"] for asked in server.asked} == {"yes"}
+
+
+def test_the_secrets_of_a_client_of_yours_are_hidden(transport: str) -> None:
+    async def main() -> str:
+        mine = make(transport, headers={"X-Api-Key": "canary-of-the-gateway"})
+        Toy("k", http_client=mine).for_run()
+        await (mine.close() if transport == "aiohttp" else mine.aclose())
+        return scrub("refused: canary-of-the-gateway")
+
+    assert "canary" not in anyio.run(main)
 
 
 def test_a_function_makes_one_for_each_run_which_is_closed(transport: str, server: Server) -> None:

@@ -84,6 +84,12 @@ def test_no_such_host_was_never_sent(transport: str) -> None:
     assert never_sent(toy(transport, "http://host.invalid"))
 
 
+def test_no_http_was_never_sent(transport: str) -> None:
+    (answer,) = send(toy(transport, "http://host.invalid"), HttpRequest("GET", "ftp://h.invalid/x"))
+    assert isinstance(answer, Exception)
+    assert judge(answer).proof is Proof.NOT_SENT
+
+
 def test_no_tls_was_never_sent(transport: str) -> None:
     def speaks_plainly(connection: socket.socket) -> None:
         connection.recv(65536)

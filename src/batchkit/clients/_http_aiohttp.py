@@ -253,7 +253,8 @@ def _told_as_httpx() -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientError, OSError) as exc:
-        raise _as_httpx(exc) from exc
+        # Not as its cause: some hold the headers of the request, and so the key.
+        raise _as_httpx(exc) from None
 
 
 def _as_httpx(exc: Exception) -> httpx.TransportError:
@@ -265,7 +266,7 @@ def _as_httpx(exc: Exception) -> httpx.TransportError:
             return httpx.ProxyError(f"the proxy answers {exc.status}")
         case aiohttp.ClientConnectorError() | aiohttp.ServerFingerprintMismatch():
             return httpx.ConnectError(str(exc))
-        case aiohttp.InvalidURL():
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return httpx.UnsupportedProtocol("the address is none that can be reached by HTTP")
         case TimeoutError():
             return httpx.ReadTimeout("the server sends nothing")

@@ -65,6 +65,8 @@ class HttpSession:
 
     def __init__(self, client: HttpClient) -> None:
         remember([client.key, *secrets_of_headers(client.headers())])
+        given = getattr(client.http_client, "headers", None)
+        remember(secrets_of_headers(given) if isinstance(given, Mapping) else [])
         self._client = client
         self._transport: HttpTransport | None = None
         #: aiohttp knows no other event loop than that of asyncio.
