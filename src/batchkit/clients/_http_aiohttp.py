@@ -209,8 +209,9 @@ class _Proxies:
 @contextlib.asynccontextmanager
 async def _patience() -> AsyncIterator[asyncio.Timeout]:
     """A limit that a body in pieces puts off: aiohttp has none for the sending."""
+    patience = asyncio.timeout(None)
     try:
-        async with asyncio.timeout(None) as patience:
+        async with patience:
             yield patience
     except TimeoutError as exc:
         if patience.expired():

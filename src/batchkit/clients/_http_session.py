@@ -26,6 +26,7 @@ class HttpTransport(Protocol):
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Sends one request, once, and reads the whole answer."""
+        ...
 
     async def aclose(self) -> None:
         """Closes what was opened here."""
