@@ -60,6 +60,8 @@ def test_no_connection_was_never_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_http_message, "CONNECT_SECONDS", 0.5)
+    if transport == "aiohttp":
+        monkeypatch.setattr("batchkit.clients._http_aiohttp.CONNECT_SECONDS", 0.5)
     with address() as url:
         assert never_sent(toy(transport, url))
 
