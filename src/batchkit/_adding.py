@@ -76,6 +76,14 @@ class Adder:
             ids.extend(job_id for job_id, _ in done)
         return Added(new, len(ids) - new, empty, ids)
 
+    def check(self, rows: Iterable[Any], **defaults: Any) -> int:
+        """How many jobs :meth:`add` would find in these rows; stores nothing.
+
+        Raises:
+            UsageError: a row cannot work.
+        """
+        return sum(self._item(row, defaults) is not None for row in rows)
+
     def _item(self, row: Any, defaults: Mapping[str, Any]) -> NewJob | None:
         if type(row) is str and not defaults:
             # Most rows are texts; taking them apart as tables are costs more than storing them.

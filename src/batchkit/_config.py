@@ -96,7 +96,7 @@ class BatchConfig:
         max_double_cost: most that repeats of uncertain submissions may cost in all, in the
             provider's currency; it needs a client with ``estimate``. ``None`` sets no limit.
         max_prompt_length: characters; longer prompts are refused.
-        client_name: ``"module:factory"``, where the client was given so; the runner writes it, and
+        client_name: ``"fal"`` or ``"module:factory"``, where it was given so; the runner writes it;
             the command line makes the client of a stored batch from it.
         local: the client works on this machine; the runner writes it, for screens.
     """

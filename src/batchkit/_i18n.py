@@ -143,6 +143,16 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "no_jobs": ("Nenhum item", "No jobs"),
     "no_events": ("Nada aconteceu ainda", "Nothing has happened yet"),
     "no_uncertain": ("Nenhum envio incerto", "No uncertain submissions"),
+    "will_submit": ("Pago: até {0} envios a {1}", "Paid: up to {0} submissions to {1}"),
+    "will_use": ("modelo: {0}", "model: {0}"),
+    "will_cost": (
+        "Custo estimado, no máximo: {0} (na moeda do provedor)",
+        "Estimated cost, at most: {0} (in the provider's currency)",
+    ),
+    "key_none": ("sem chave", "no key"),
+    "key_set": ("definida", "set"),
+    "key_missing": ("não definida", "not set"),
+    "key_optional": ("não definida (opcional)", "not set (optional)"),
     "client_again": ("Cliente, como da última vez: {0}", "Client, as last time: {0}"),
     "not_retried": (
         "Falharam antes e não são repetidos: {0} (para repetir: --retry)",

@@ -46,7 +46,8 @@ class BatchRunner(BatchAdding):
 
     Args:
         client: an object with ``submit`` (and ``poll``), a function ``f(request) -> result``, a
-            factory, or ``"module:factory"``; ``None`` to look at a batch without running it.
+            factory, ``"module:factory"``, or the name of a provider, as ``"fal"`` (see
+            :func:`batchkit.clients.load`); ``None`` to look at a batch without running it.
         name: of the batch; several batches may share a storage.
         storage: path of a SQLite file (default ``batchkit.db``), ``"memory"``, the address of a
             PostgreSQL database (``postgresql://user@host/database``), or an object.

@@ -140,7 +140,7 @@ def test_a_client_that_the_batch_does_not_tell(cli: Cli) -> None:
         # As a program leaves it that was given an object.
         runner.storage.update_batch(runner.batch.id, config="{}")
         BatchRunner(None, name="new", storage=runner.storage)
-    refused(cli("resume", "--name", "videos"), 2, "mine.paint", "--client package.module:factory")
+    refused(cli("resume", "--name", "videos"), 2, "mine.paint", "or package.module:factory")
     refused(cli("retry-failed", "--name", "videos"), 2, "--client")
     assert json.loads(cli("status", "--name", "videos", "--json").stdout)["failed"] == 1
     refused(cli("resume", "--name", "new"), 2, "was never run", "--client")

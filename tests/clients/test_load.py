@@ -23,7 +23,7 @@ def test_what_is_shipped_can_be_made() -> None:
 
 def test_an_http_client_is_called_what_it_calls_itself() -> None:
     for name in names():
-        cls = _load._class_of(name)
+        cls = _load.class_of(name)
         if issubclass(cls, HttpClient):
             assert cls.name == name
 

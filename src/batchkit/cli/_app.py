@@ -17,6 +17,7 @@ from batchkit.cli._help import Command, command, in_language
 from batchkit.cli._language import keep_language, language_of, said
 from batchkit.cli._options import talking, verbose
 from batchkit.cli._plan import is_of_the_disk
+from batchkit.cli._providers import clients
 from batchkit.cli._speech import LogLines
 from batchkit.cli._wording import worded
 
@@ -29,7 +30,7 @@ Examples:
   batchkit transcribe talks/                     texts and subtitles in transcripts/
   batchkit transcribe talks/*.mp4 --format srt --language en
   batchkit generate prompts.csv --output clips   a storyboard video for each prompt
-  batchkit generate prompts.txt --client mypackage.clients:make
+  batchkit generate prompts.txt --client fal --model fal-ai/veo3.1/fast
   batchkit status
   batchkit retry-failed
 
@@ -160,7 +161,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
 _GROUPS = {
     "commands_run": _work.COMMANDS,
-    "commands_look": (*_look.COMMANDS, doctor),
+    "commands_look": (*_look.COMMANDS, clients, doctor),
     "commands_steer": (*_uncertain.COMMANDS, *_steer.COMMANDS),
 }
 

@@ -14,7 +14,7 @@ Exemplos:
   batchkit transcribe talks/                     textos e legendas em transcripts/
   batchkit transcribe talks/*.mp4 --format srt --language en
   batchkit generate prompts.csv --output clips   um vídeo de storyboard para cada prompt
-  batchkit generate prompts.txt --client mypackage.clients:make
+  batchkit generate prompts.txt --client fal --model fal-ai/veo3.1/fast
   batchkit status
   batchkit retry-failed
 
@@ -33,15 +33,17 @@ Códigos de saída:
     "transcribe": """\
 Escreve o que é dito em gravações.
 
-PATHS são arquivos de áudio e vídeo, pastas e padrões. Tudo é feito nesta máquina, de graça. Os
-textos vão para a pasta transcripts, ou para onde --output disser. O que está feito não é refeito,
-e o que falhou só é repetido com --retry. O código de saída é sobre as gravações indicadas agora.
+PATHS são arquivos de áudio e vídeo, pastas e padrões; com provedores, endereços também. Tudo é
+feito nesta máquina, de graça, a não ser que --client indique um provedor. Os textos vão para a
+pasta transcripts, ou para onde --output disser. O que está feito não é refeito, e o que falhou só é
+repetido com --retry. O código de saída é sobre as gravações indicadas agora.
 
 \b
 Exemplos:
   batchkit transcribe talk.mp4
   batchkit transcribe talks/ --language en --format srt,txt
   batchkit transcribe 'talks/**/*.mp4' --model small --output texts
+  batchkit transcribe talks/ --client assemblyai --param speaker_labels=true
   batchkit transcribe talks/ --retry
 """,
     "generate": """\
@@ -56,6 +58,7 @@ saída é sobre os prompts deste arquivo.
 Exemplos:
   batchkit generate prompts.txt
   batchkit generate prompts.csv --limit 3 --output sample
+  batchkit generate prompts.csv --client fal --model fal-ai/veo3.1/fast --param duration=8s
   batchkit generate prompts.csv --client mypackage.clients:make --max-concurrent 5
   batchkit generate videos/failed.jsonl --retry
 """,
@@ -137,6 +140,17 @@ pago de novo.
 \b
 Exemplo:
   batchkit verify --name videos
+""",
+    "clients": """\
+Lista os clientes que --client conhece pelo nome.
+
+Com cada um vai a variável de ambiente da sua chave, e se ela está definida; a chave nunca é
+mostrada. Chaves não vão na linha de comando: outros usuários desta máquina poderiam lê-las ali.
+
+\b
+Exemplos:
+  batchkit clients
+  batchkit clients --json | jq -r '.[] | select(.ready) | .name'
 """,
     "doctor": """\
 Examina esta instalação: versões, extras, modelos, banco.
@@ -275,14 +289,25 @@ OPTIONS: Mapping[str, str] = {
     "Spoken language, as pt or en. [default: found out]": (
         "Idioma falado, como pt ou en. [padrão: descobre]"
     ),
-    "Whisper model: tiny, base, small …, or a folder with one.": (
-        "Modelo Whisper: tiny, base, small …, ou uma pasta com um."
+    "Model: of whisper tiny, base, small …, or a folder with one; else the provider's name.": (
+        "Modelo: do whisper tiny, base, small …, ou uma pasta com um; senão o nome do provedor."
+    ),
+    "whisper works here, free; batchkit clients lists the providers.": (
+        "whisper trabalha aqui, de graça; batchkit clients lista os provedores."
+    ),
+    "Address of the provider's API: of a gateway, or of your own server.": (
+        "Endereço da API do provedor: de um gateway, ou de um servidor seu."
+    ),
+    "Option of the model, verbatim; VALUE is JSON where it parses; may be repeated.": (
+        "Opção do modelo, como ela é; VALUE é JSON quando se lê como tal; pode repetir."
     ),
     "Try those again that failed earlier; they may be billed again.": (
         "Repete os que falharam antes; podem ser cobrados de novo."
     ),
-    "storyboard draws title cards here, free; package.module:factory is your provider.": (
-        "storyboard desenha cartelas aqui, de graça; pacote.módulo:fábrica é o seu provedor."
+    "storyboard draws title cards here, free; batchkit clients lists the providers, and "
+    "package.module:factory is one of yours.": (
+        "storyboard desenha cartelas aqui, de graça; batchkit clients lista os provedores, e "
+        "pacote.módulo:fábrica é um seu."
     ),
     "Language of the prompts. [default: pt]": "Idioma dos prompts. [padrão: pt]",
     "The provider's own name for its model.": "O nome que o provedor dá ao modelo.",

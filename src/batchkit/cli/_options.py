@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -47,6 +49,33 @@ def _keep_verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def _formats(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     given = (name.strip().lower() for value in values for name in value.split(","))
     return tuple(dict.fromkeys(name for name in given if name))
+
+
+def _params(
+    ctx: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for written in values:
+        name, equals, value = written.partition("=")
+        if not equals or not name.strip():
+            raise click.UsageError(f"--param {written!r} is not understood: write it as NAME=VALUE")
+        found[name.strip()] = _json_or_text(value)
+    return found
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value, parse_constant=_finite, parse_float=_finite)
+    except ValueError:
+        return value
+
+
+def _finite(written: str) -> float:
+    # Python reads NaN, Infinity and 1e999, and no provider does.
+    number = float(written)
+    if not math.isfinite(number):
+        raise ValueError(written)
+    return number
 
 
 def _stack(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
@@ -129,6 +158,25 @@ providing = _stack(
         metavar="N",
         help="New attempts after failures that allow one.",
     ),
+)
+
+#: Which provider is asked, and where.
+asking = _stack(
+    click.option(
+        "--base-url",
+        metavar="URL",
+        help="Address of the provider's API: of a gateway, or of your own server.",
+    ),
+)
+
+#: What is asked of the provider beside the prompt or the recording.
+params = click.option(
+    "--param",
+    "params",
+    multiple=True,
+    callback=_params,
+    metavar="NAME=VALUE",
+    help="Option of the model, verbatim; VALUE is JSON where it parses; may be repeated.",
 )
 
 #: Jobs by their numbers.

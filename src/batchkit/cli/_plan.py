@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import attrs
 import click
 
-from batchkit._adding import Added
+from batchkit._adding import Adder
 from batchkit._config import BatchConfig
-from batchkit._errors import BatchBusyError, BatchkitError, ClientError, StorageError
+from batchkit._errors import (
+    BatchBusyError,
+    BatchkitError,
+    ClientError,
+    StorageError,
+    UsageError,
+)
 from batchkit._jobs import Job, JobStatus
 from batchkit._runner import BatchRunner
 from batchkit._summary import ExitCode, Summary
 from batchkit.artifacts import LocalFolder
-from batchkit.cli._clients import client_of, refuse_other_client
+from batchkit.cli._clients import client_of, is_near, refuse_other_client
 from batchkit.cli._language import language_of, said
 from batchkit.cli._options import batch_name, chosen, stored
+from batchkit.cli._paying import tell_purchase
 from batchkit.cli._records import print_record, summary_record
 from batchkit.cli._speech import watch
 from batchkit.cli._wording import worded
-from batchkit.storage import Storage
+from batchkit.clients.binding import bind_client, close_client
+from batchkit.storage import Storage, open_storage
 from batchkit.ui.terminal import print_summary, show_progress
 
 _FAILED = frozenset({JobStatus.FAILED, JobStatus.EXPIRED})
@@ -41,6 +49,7 @@ class Plan:
         storage, name: where the batch is.
         as_json: answer a program, not a person.
         executor, limit: of the run.
+        base_url: where the provider is, when it is not where it usually is.
         config: options of the batch that were given.
         retry: take failed jobs that were named up again.
     """
@@ -51,6 +60,7 @@ class Plan:
     executor: str | None
     limit: int | None
     config: Mapping[str, Any]
+    base_url: str | None = None
     retry: bool = False
 
     @classmethod
@@ -59,8 +69,11 @@ class Plan:
         names = ("storage", "name", "as_json", "executor", "limit")
         own = {name: options.pop(name) for name in names}
         retry = options.pop("retry", False)
+        base_url = options.pop("base_url", None)
         config = chosen(**{key: options.pop(key) for key in _CONFIG if key in options})
-        return cls(config=config, retry=retry, **own)
+        if base_url is not None and is_near(base_url):
+            config["allow_private_downloads"] = True
+        return cls(config=config, retry=retry, base_url=base_url, **own)
 
     def with_defaults(self, **defaults: Any) -> Plan:
         """With values for options that were not given."""
@@ -68,7 +81,8 @@ class Plan:
 
     def reopen(self, ctx: click.Context, found: BatchRunner, client: str | None) -> BatchRunner:
         """The stored batch with its client, and with what was asked for now."""
-        made = client_of(found.batch, client, max_concurrent=self.config.get("max_concurrent"))
+        limit = self.config.get("max_concurrent")
+        made = client_of(found.batch, client, base_url=self.base_url, max_concurrent=limit)
         if isinstance(made, str) and client is None and not self.as_json:
             click.echo(said(ctx, "client_again", made), err=True)
         runner = BatchRunner.open(
@@ -80,19 +94,51 @@ class Plan:
         return runner
 
 
-def work(
-    ctx: click.Context, plan: Plan, client: object, add: Callable[[BatchRunner], Added]
-) -> None:
+@attrs.frozen(kw_only=True)
+class Items:
+    """What a command was given to work on.
+
+    Attributes:
+        rows: reads them; more than once, so that a bad one is told before anything is stored.
+        fields: of requests that lack them.
+        empty: what to say when there are none.
+        tell_new: called when some of them are new.
+    """
+
+    rows: Callable[[], Iterable[Any]]
+    fields: Mapping[str, Any]
+    empty: str = ""
+    tell_new: Callable[[], None] = lambda: None
+
+    def check(self, client: object, config: BatchConfig) -> None:
+        """Refuses what the client cannot do, without a database.
+
+        Raises:
+            UsageError: a row cannot work, or there is none.
+        """
+        bound = bind_client(client)
+        try:
+            with contextlib.closing(open_storage("memory")) as nowhere:
+                count = Adder(nowhere, 0, config, bound).check(self.rows(), **self.fields)
+        finally:
+            close_client(bound)
+        if not count and self.empty:
+            raise UsageError(self.empty)
+
+
+def work(ctx: click.Context, plan: Plan, client: object, items: Items) -> None:
     """Checks everything that can be checked before a database exists, then adds and runs."""
     config = dict(plan.config)
     names = {key: config[key] for key in ("template", "formats") if key in config}
-    BatchConfig().replace(**config)
+    items.check(client, BatchConfig().replace(**config))
     LocalFolder(config["output"], **names).check(())
     name = plan.name or batch_name(config["output"])
     with stored(plan.storage, create=True) as storage:
         refuse_other_client(storage, name, client)
         runner = BatchRunner(client, name=name, storage=storage, executor=plan.executor, **config)
-        added = add(runner)
+        added = runner.add_many(items.rows(), **items.fields)
+        if added.new:
+            items.tell_new()
         if not plan.as_json:
             click.echo(said(ctx, "added", name, added.new, added.existing), err=True)
         named = frozenset(added.ids)
@@ -127,6 +173,8 @@ def run(
     lang, began = language_of(ctx), runner.clock.time()
     with contextlib.ExitStack() as stack:
         if not plan.as_json:
+            if runner._client is not None:
+                tell_purchase(ctx, runner, runner._client, plan.limit)
             screen = show_progress(runner, lang=lang, worded=worded)
             watch(ctx, stack.enter_context(screen))
         try:

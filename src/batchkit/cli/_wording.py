@@ -141,6 +141,35 @@ HERE: tuple[Here, ...] = (
         "--rate-limit {0} não foi entendido: escreva como {1}",
     ),
     Here(
+        "{0} needs a key: set {1}, or pass it as key=",
+        "{0} needs a key: set the environment variable {1}",
+        "{0} precisa de uma chave: defina a variável de ambiente {1}",
+    ),
+    Here(
+        "{0} needs a model: pass model= to the client, or with the job",
+        "{0} needs a model: say --model with the provider's name for it",
+        "{0} precisa de um modelo: diga --model com o nome que o provedor lhe dá",
+    ),
+    Here(
+        "the client {0} cannot be made so: {1} missing 1 required keyword-only argument: "
+        "'base_url'",
+        "the client {0} needs the address of a gateway: say --base-url",
+        "o cliente {0} precisa do endereço de um gateway: diga --base-url",
+    ),
+    Here(
+        "base_url is {0}: write it as https://host/path",
+        "--base-url is {0}: write it as https://host/path",
+        "--base-url é {0}: escreva como https://host/caminho",
+    ),
+    Here(
+        "OpenAI has shut down its video API: give base_url= of a gateway that still speaks it "
+        "(LiteLLM, vLLM-Omni), or use another client",
+        "OpenAI has shut down its video API: say --base-url with a gateway that still speaks it "
+        "(LiteLLM, vLLM-Omni), or use another --client",
+        "a OpenAI desligou a API de vídeo: diga --base-url com um gateway que ainda a fale "
+        "(LiteLLM, vLLM-Omni), ou use outro --client",
+    ),
+    Here(
         "{0} has no handle: pass handle=, its id at the provider",
         "{0} has no handle: say its id at the provider with --handle",
         "{0} não tem identificador: diga o do provedor com --handle",
@@ -177,8 +206,27 @@ ONLY_HERE: tuple[Said, ...] = (
     Said("{0} is not a valid integer.", "{0} não é um número inteiro."),
     Said("{0} is not a valid float.", "{0} não é um número."),
     Said(
-        "client {0} is not known: choose whisper, storyboard, or package.module:factory",
-        "o cliente {0} não é conhecido: escolha whisper, storyboard, ou pacote.módulo:fábrica",
+        "client {0} is not known: choose one of {1}, or package.module:factory",
+        "o cliente {0} não é conhecido: escolha um destes: {1}, ou pacote.módulo:fábrica",
+    ),
+    Said(
+        "--base-url is for providers by their names, and {0} is none",
+        "--base-url é para provedores pelo nome, e {0} não é um",
+    ),
+    Said(
+        "the base URL of {0} holds more than a host and a path: leave user, password and query "
+        "out; keys come from the environment",
+        "a URL base de {0} tem mais que servidor e caminho: tire usuário, senha e consulta; as "
+        "chaves vêm do ambiente",
+    ),
+    Said("the client {0} cannot be made so: {1}", "o cliente {0} não pode ser criado assim: {1}"),
+    Said(
+        "--param {0} is not understood: write it as NAME=VALUE",
+        "--param {0} não foi entendido: escreva como NOME=VALOR",
+    ),
+    Said(
+        "{0} transcribes: add files or TranscribeVideo requests",
+        "{0} transcreve: use batchkit transcribe",
     ),
     Said("client {0} cannot be imported: {1}", "o cliente {0} não pode ser importado: {1}"),
     Said("client {0} cannot be made: {1}", "o cliente {0} não pode ser criado: {1}"),
@@ -193,10 +241,10 @@ ONLY_HERE: tuple[Said, ...] = (
         "o lote {0} nunca foi executado, então não indica cliente: diga qual com --client",
     ),
     Said(
-        "batch {0} was run with {1}, which this command cannot make by itself: add --client "
-        "package.module:factory",
+        "batch {0} was run with {1}, which this command cannot make by itself: add --client with "
+        "the name of a provider, or package.module:factory",
         "o lote {0} foi executado com {1}, que este comando não sabe criar: acrescente --client "
-        "pacote.módulo:fábrica",
+        "com o nome de um provedor, ou pacote.módulo:fábrica",
     ),
     Said(
         "batch {0} was run with {1}, not with {2}: give this work another --output or --name",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
-from batchkit._adding import Added
 from batchkit._codec import load_config
 from batchkit._config import Batch, Control
 from batchkit._errors import BatchBusyError, UsageError
@@ -17,13 +17,25 @@ from batchkit._runner import BatchRunner
 from batchkit.cli._clients import TRANSCRIPTIONS, make_client, model_is_here
 from batchkit.cli._help import command
 from batchkit.cli._language import said
-from batchkit.cli._options import common, delivering, numbered, providing, running, stored
-from batchkit.cli._plan import Plan, found_in, run, work
+from batchkit.cli._options import (
+    asking,
+    common,
+    delivering,
+    numbered,
+    params,
+    providing,
+    running,
+    stored,
+)
+from batchkit.cli._plan import Items, Plan, found_in, run, work
 from batchkit.cli._records import print_record
-from batchkit.sources import find_media, read_prompts
+from batchkit.sources import Row, find_media, read_prompts
 
 #: What a run writes next to its results.
 _FAILED, _LISTS = "failed.jsonl", ("failed.jsonl", "manifest.jsonl")
+
+#: The client that works on this machine, whose model may have to be downloaded.
+_WHISPER = "whisper"
 
 _ENDED_BADLY = frozenset({JobStatus.FAILED, JobStatus.EXPIRED})
 
@@ -38,11 +50,23 @@ _retrying = click.option(
     "--language", metavar="TAG", help="Spoken language, as pt or en. [default: found out]"
 )
 @click.option(
-    "--model", metavar="NAME", help="Whisper model: tiny, base, small …, or a folder with one."
+    "--model",
+    metavar="NAME",
+    help="Model: of whisper tiny, base, small …, or a folder with one; else the provider's name.",
 )
+@click.option(
+    "--client",
+    default="whisper",
+    show_default=True,
+    metavar="CLIENT",
+    help="whisper works here, free; batchkit clients lists the providers.",
+)
+@asking
+@params
 @_retrying
 @delivering
 @running
+@providing
 @common
 @click.pass_context
 def transcribe(
@@ -51,40 +75,52 @@ def transcribe(
     paths: tuple[str, ...],
     language: str | None,
     model: str | None,
+    client: str,
+    params: dict[str, Any],
     **rest: Any,
 ) -> None:
     """Write down what is said in recordings.
 
-    PATHS are audio and video files, folders and patterns. All is done on this machine, free of
-    charge. The texts go to the folder transcripts, or where --output says. Recordings that are
-    done are not done again, and those that failed only with --retry. The exit code is about the
-    recordings that are named now.
+    PATHS are audio and video files, folders and patterns; of providers addresses too. All is done
+    on this machine, free of charge, unless --client names a provider. The texts go to the folder
+    transcripts, or where --output says. Recordings that are done are not done again, and those
+    that failed only with --retry. The exit code is about the recordings that are named now.
 
     \b
     Examples:
       batchkit transcribe talk.mp4
       batchkit transcribe talks/ --language en --format srt,txt
       batchkit transcribe 'talks/**/*.mp4' --model small --output texts
+      batchkit transcribe talks/ --client assemblyai --param speaker_labels=true
       batchkit transcribe talks/ --retry
     """
-    plan = Plan.of(rest).with_defaults(output="transcripts", max_concurrent=TRANSCRIPTIONS)
+    plan = Plan.of(rest).with_defaults(output="transcripts")
     if lists := [path for path in paths if Path(path).name in _LISTS]:
         raise UsageError(
             f"{lists[0]} lists jobs and is no recording: try the failed ones again with batchkit "
             "retry-failed"
         )
-    # Absolute, so that the batch can be resumed from anywhere.
-    files = find_media(*(Path(path).expanduser().absolute() for path in paths))
-    client = make_client("whisper", max_concurrent=plan.config["max_concurrent"])
-    _fetch_model(ctx, plan, client, model)
+    sources = _sources(paths)
+    if client == _WHISPER:
+        plan = plan.with_defaults(max_concurrent=TRANSCRIPTIONS)
+    made = make_client(
+        client, base_url=plan.base_url, max_concurrent=plan.config.get("max_concurrent")
+    )
+    if client == _WHISPER:
+        _fetch_model(ctx, plan, made, model)
+    rows = [{"kind": "transcribe", "source": source} for source in sources]
+    fields = {"language": language, "model": model, "params": params or None}
+    items = Items(rows=lambda: rows, fields=fields)
+    if client == _WHISPER and model is None and not plan.as_json:
+        items = attrs.evolve(items, tell_new=lambda: _tell_default_model(ctx))
+    work(ctx, plan, made, items)
 
-    def add(runner: BatchRunner) -> Added:
-        added = runner.add_files(*files, language=language, model=model)
-        if added.new and model is None and not plan.as_json:
-            _tell_default_model(ctx)
-        return added
 
-    work(ctx, plan, client, add)
+def _sources(paths: Sequence[str]) -> list[str]:
+    """Addresses as they are; files absolute, so that the batch can be resumed from anywhere."""
+    files = [Path(path).expanduser().absolute() for path in paths if "://" not in path]
+    addresses = [path for path in paths if "://" in path]
+    return [*map(str, find_media(*files) if files else ()), *dict.fromkeys(addresses)]
 
 
 def _fetch_model(ctx: click.Context, plan: Plan, client: Any, model: str | None) -> None:
@@ -110,8 +146,11 @@ def _tell_default_model(ctx: click.Context) -> None:
     default="storyboard",
     show_default=True,
     metavar="CLIENT",
-    help="storyboard draws title cards here, free; package.module:factory is your provider.",
+    help="storyboard draws title cards here, free; batchkit clients lists the providers, and "
+    "package.module:factory is one of yours.",
 )
+@asking
+@params
 @click.option("--language", metavar="TAG", help="Language of the prompts. [default: pt]")
 @click.option("--model", metavar="NAME", help="The provider's own name for its model.")
 @_retrying
@@ -127,6 +166,7 @@ def generate(
     client: str,
     language: str | None,
     model: str | None,
+    params: dict[str, Any],
     **rest: Any,
 ) -> None:
     """Generate one video per prompt.
@@ -140,18 +180,28 @@ def generate(
     Examples:
       batchkit generate prompts.txt
       batchkit generate prompts.csv --limit 3 --output sample
+      batchkit generate prompts.csv --client fal --model fal-ai/veo3.1/fast --param duration=8s
       batchkit generate prompts.csv --client mypackage.clients:make --max-concurrent 5
       batchkit generate videos/failed.jsonl --retry
     """
     plan = Plan.of(rest)
     asked = plan.with_defaults(output="videos", language=language)
-    # Read once to the end first: a bad line must be told before anything is sent.
-    if not sum(1 for _ in read_prompts(prompts)):
-        raise UsageError(f"{prompts} holds no prompt: write one per line")
+    items = Items(
+        rows=lambda: (_with_params(row, params) for row in read_prompts(prompts)),
+        fields={"model": model},
+        empty=f"{prompts} holds no prompt: write one per line",
+    )
     if Path(prompts).name == _FAILED and "output" not in plan.config and plan.name is None:
         _refuse_foreign_failures(plan, Path(prompts), asked.config["output"])
-    made = make_client(client)
-    work(ctx, asked, made, lambda runner: runner.add_prompts(prompts, model=model))
+    work(ctx, asked, make_client(client, base_url=plan.base_url), items)
+
+
+def _with_params(row: Row, params: Mapping[str, Any]) -> Row:
+    """What the file says of a row wins."""
+    if not params:
+        return row
+    merged = {**params, **row.fields.get("params", {})}
+    return attrs.evolve(row, fields={**row.fields, "params": merged})
 
 
 def _refuse_foreign_failures(plan: Plan, prompts: Path, output: str) -> None:
@@ -179,6 +229,7 @@ def _batches(path: str) -> Sequence[Batch]:
 
 @command()
 @click.option("--client", metavar="CLIENT", help="The client. [default: the one of last time]")
+@asking
 @delivering
 @running
 @providing
@@ -216,6 +267,7 @@ def resume(ctx: click.Context, /, client: str | None, **rest: Any) -> None:
 @click.option("--resubmit", is_flag=True, help="Submit these jobs anew; they may be billed again.")
 @click.option("--no-run", is_flag=True, help="Only queue them; the next run takes them up.")
 @click.option("--client", metavar="CLIENT", help="The client. [default: the one of last time]")
+@asking
 @delivering
 @running
 @providing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from importlib.metadata import entry_points
 from typing import Any
+from urllib.parse import urlsplit
 
 from batchkit._errors import UsageError
 
@@ -45,14 +46,47 @@ def load(name: str, **options: Any) -> Any:
     Raises:
         UsageError: there is no such client, or it cannot be made with these options.
     """
-    cls = _class_of(name)
+    cls = class_of(name)
     try:
         return cls(**options)
     except TypeError as exc:
         raise UsageError(f"the client {name!r} cannot be made so: {exc}") from exc
 
 
-def _class_of(name: str) -> Any:
+def load_named(spec: str) -> Any:
+    """The client that a stored batch, or the command line, names.
+
+    Args:
+        spec: a name, as ``"fal"``, or ``"name@base_url"``. The key is not part of it.
+
+    Raises:
+        UsageError: there is no such client, or it cannot be made.
+    """
+    name, _, url = spec.partition("@")
+    if not url:
+        return load(name)
+    place = urlsplit(url)
+    if place.username or place.password or place.query or place.fragment:
+        # It is stored with the batch, and shown.
+        raise UsageError(
+            f"the base URL of {name!r} holds more than a host and a path: leave user, password "
+            "and query out; keys come from the environment"
+        )
+    # Ids mean nothing at another host: a batch with work in flight refuses to go on there.
+    return load(name, base_url=url, account=place.netloc)
+
+
+def is_name(spec: str) -> bool:
+    """Whether a text names a client of :func:`names`, perhaps with an address behind it."""
+    return spec.partition("@")[0] in names()
+
+
+def class_of(name: str) -> Any:
+    """The class of that name, which need not be ready for use here.
+
+    Raises:
+        UsageError: there is no such client.
+    """
     if name in _SHIPPED:
         module, _, attribute = _SHIPPED[name].partition(":")
         return getattr(importlib.import_module(module), attribute)

@@ -17,6 +17,7 @@ from batchkit._jobs import Job
 from batchkit._redaction import remember, scrub, secrets_in, secrets_of_headers
 from batchkit._requests import Request
 from batchkit._results import Output, Transcript
+from batchkit.clients._load import is_name, load_named, names
 from batchkit.clients.base import Accepted, BoundClient, Capabilities, Finished, Method
 
 log = logging.getLogger("batchkit.clients")
@@ -34,14 +35,15 @@ def bind_client(client: object) -> BoundClient:
 
     Args:
         client: an object with ``submit``, or with ``for_run()``, which makes one for each run; a
-            class or a function without parameters that makes one; ``"module:factory"``; or a plain
-            function ``f(request) -> result``, sync or async.
+            class or a function without parameters that makes one; ``"module:factory"``; a name
+            that :func:`batchkit.clients.load` knows, or ``"name@base_url"``; or a plain function
+            ``f(request) -> result``, sync or async.
 
     Raises:
         UsageError: it is none of these; the message says what is missing.
     """
     if isinstance(client, str):
-        return bind_client(_import(client))
+        return bind_client(load_named(client) if is_name(client) else _import(client))
     if isinstance(client, _MadeForRuns) and not isinstance(client, type):
         return _bind_made(client.for_run)
     if isinstance(client, type) or _is_factory(client):
@@ -81,7 +83,10 @@ def close_client(client: BoundClient) -> None:
 def _import(path: str) -> object:
     module, colon, name = path.partition(":")
     if not colon or not name:
-        raise UsageError(f'client {path!r} is not understood: write it as "package.module:factory"')
+        raise UsageError(
+            f"client {path!r} is not understood: choose from {', '.join(names())}, or write it as "
+            '"package.module:factory"'
+        )
     try:
         return getattr(importlib.import_module(module), name)
     except Exception as exc:
