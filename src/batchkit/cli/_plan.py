@@ -101,13 +101,13 @@ class Items:
     Attributes:
         rows: reads them; more than once, so that a bad one is told before anything is stored.
         fields: of requests that lack them.
-        empty: what to say when there are none.
+        prompts: the file that has to hold some.
         tell_new: called when some of them are new.
     """
 
     rows: Callable[[], Iterable[Any]]
     fields: Mapping[str, Any]
-    empty: str = ""
+    prompts: str = ""
     tell_new: Callable[[], None] = lambda: None
 
     def check(self, client: object, config: BatchConfig) -> None:
@@ -122,8 +122,8 @@ class Items:
                 count = Adder(nowhere, 0, config, bound).check(self.rows(), **self.fields)
         finally:
             close_client(bound)
-        if not count and self.empty:
-            raise UsageError(self.empty)
+        if self.prompts and not count:
+            raise UsageError(f"{self.prompts} holds no prompt: write one per line")
 
 
 def work(ctx: click.Context, plan: Plan, client: object, items: Items) -> None:

@@ -189,7 +189,7 @@ def generate(
     items = Items(
         rows=lambda: (_with_params(row, params) for row in read_prompts(prompts)),
         fields={"model": model},
-        empty=f"{prompts} holds no prompt: write one per line",
+        prompts=prompts,
     )
     if Path(prompts).name == _FAILED and "output" not in plan.config and plan.name is None:
         _refuse_foreign_failures(plan, Path(prompts), asked.config["output"])
