@@ -51,9 +51,7 @@ def _formats(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
     return tuple(dict.fromkeys(name for name in given if name))
 
 
-def _params(
-    ctx: click.Context, option: click.Parameter, values: tuple[str, ...]
-) -> dict[str, Any]:
+def _params(ctx: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for written in values:
         name, equals, value = written.partition("=")

@@ -13,7 +13,6 @@ from batchkit._codec import load_config
 from batchkit._config import Batch, Control
 from batchkit._errors import BatchBusyError, UsageError
 from batchkit._jobs import JobStatus
-from batchkit._runner import BatchRunner
 from batchkit.cli._clients import TRANSCRIPTIONS, make_client, model_is_here
 from batchkit.cli._help import command
 from batchkit.cli._language import said
