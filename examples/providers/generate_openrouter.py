@@ -1,0 +1,51 @@
+"""Generates videos with OpenRouter: one per prompt, into ``videos/``.
+
+One key for several providers of videos; what a video cost is told in US dollars.
+
+    export OPENROUTER_API_KEY=...
+    python examples/providers/generate_openrouter.py "um gato surfando" "um trem na neve"
+
+Each prompt is paid for. The same command again goes on where it stopped, and pays nothing twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from batchkit import BatchRunner, UsageError
+from batchkit.clients import load
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Generates videos with OpenRouter.")
+    parser.add_argument("prompts", nargs="+")
+    parser.add_argument("--model", default="google/veo-3.1")
+    parser.add_argument("--base-url", help="of a gateway, or of a server for tests")
+    asked = parser.parse_args()
+    try:
+        client = load("openrouter", base_url=asked.base_url)
+    except UsageError as exc:
+        # Above all: there is no key.
+        parser.error(str(exc))
+    near = (asked.base_url or "").startswith("http://127.")
+    with BatchRunner(
+        client,
+        storage="openrouter.db",
+        output="videos",
+        max_concurrent=3,
+        allow_private_downloads=near,  # results of a server on this machine
+    ) as runner:
+        # Everything in params goes to the model as it is written here.
+        runner.add_many(
+            asked.prompts, model=asked.model, params={"duration": 8, "resolution": "1080p"}
+        )
+        summary = runner.run()
+        for job in runner.jobs():
+            print(job.status, job.title, job.error.message if job.error else "")
+    print(summary.headline("en"), "- cost:", summary.progress.cost)
+    return int(summary.exit_code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Transcribes recordings with OpenAI: texts and subtitles, into ``transcripts/``.
+
+The answer of the one request is the transcript: when it is lost, nobody can look it up. With
+``--base-url``, a server of your own that speaks the same dialect is asked, without that key.
+
+    export OPENAI_API_KEY=...
+    python examples/providers/transcribe_openai.py examples/media
+
+Each recording is paid for. The same command again goes on where it stopped, and pays nothing twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from batchkit import BatchRunner, UsageError
+from batchkit.clients import load
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Transcribes recordings with OpenAI.")
+    parser.add_argument("paths", nargs="+", help="files, folders and patterns")
+    parser.add_argument("--language", default="auto", help="as pt or en")
+    parser.add_argument("--model", default="gpt-transcribe")
+    parser.add_argument("--base-url", help="of a gateway, or of a server for tests")
+    asked = parser.parse_args()
+    try:
+        client = load("openai-audio", base_url=asked.base_url)
+    except UsageError as exc:
+        # Above all: there is no key.
+        parser.error(str(exc))
+    with BatchRunner(
+        client, storage="openai-audio.db", output="transcripts", max_concurrent=3
+    ) as runner:
+        # Everything in params goes to the provider as it is written here.
+        params = {}
+        runner.add_files(*asked.paths, language=asked.language, model=asked.model, params=params)
+        summary = runner.run()
+        for job in runner.results():
+            print(f"{job.title}: {job.result and job.result.text}")
+    print(summary.headline("en"))
+    return int(summary.exit_code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
