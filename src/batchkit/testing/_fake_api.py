@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
@@ -57,6 +58,16 @@ class Asked:
     path: str
     headers: Mapping[str, str]
     body: bytes = b""
+
+    @property
+    def route(self) -> str:
+        """The path without the query."""
+        return urlsplit(self.path).path
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The query; of a name that stands there twice, the last value."""
+        return dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
 
     @property
     def json(self) -> Any:
