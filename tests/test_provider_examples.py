@@ -190,8 +190,8 @@ def test_failed_items_move_to_another_provider_and_are_paid_once(
         before = {job.title: job.status for job in runner.jobs()}
     assert before["lost cow"] is JobStatus.UNCERTAIN
     assert before["gone fox"] is JobStatus.FAILED
-    words = ("--storage", "b.db", "--batch", "default", "--to", "shops:Kind")
-    words += ("--model", "k-2", "--params", '{"seed": 7}')
+    place = ("--storage", "b.db", "--batch", "default")
+    words = (*place, "--to", "shops:Kind", "--model", "k-2", "--params", '{"seed": 7}')
 
     first, second = (
         run("move_failed.py", tmp_path, *words, PYTHONPATH=os.pathsep.join(sys.path))
