@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from cli_kit import MEDIA, Cli, paint, untouched
 
 import batchkit
 from batchkit.cli._wording import worded
+from batchkit.clients import names
+from batchkit.clients._load import class_of
 
 cli = cli_kit.cli
 
@@ -22,6 +25,10 @@ OWN = sorted(
     for name in ("cli/*.py", "sources/files.py", "sources/media.py", "_wording.py")
     for path in ROOT.glob(name)
 )
+#: Clients of providers: what they refuse is told before anything is paid.
+PROVIDERS = sorted({Path(inspect.getfile(class_of(name))) for name in names()})
+#: Not of providers, and told in words of their own.
+LOCAL = ("storyboard.py", "whisper.py")
 ERRORS = ("UsageError", "click.UsageError")
 
 
@@ -97,7 +104,7 @@ def test_what_is_raised_here_is_known_in_both_languages() -> None:
     """Messages of the command line, of sources and of options have a Portuguese form."""
     missing = [
         f"{path.name}: {message}"
-        for path in OWN
+        for path in (*OWN, *(path for path in PROVIDERS if path.name not in LOCAL))
         for message in messages_in(path)
         if worded(message, "pt") == message
     ]

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from batchkit._i18n import language
 from batchkit._messages import MESSAGES, Said
 from batchkit._wording import fields_of, translated
-
-
-class Here(NamedTuple):
-    """A message as the library raises it, and as it is said here."""
-
-    raised: str
-    english: str
-    portuguese: str
-
+from batchkit.cli._wording_clients import CLIENTS, Here
 
 #: What names options of Python, or leaves them out.
 HERE: tuple[Here, ...] = (
@@ -141,35 +131,6 @@ HERE: tuple[Here, ...] = (
         "--rate-limit {0} não foi entendido: escreva como {1}",
     ),
     Here(
-        "{0} needs a key: set {1}, or pass it as key=",
-        "{0} needs a key: set the environment variable {1}",
-        "{0} precisa de uma chave: defina a variável de ambiente {1}",
-    ),
-    Here(
-        "{0} needs a model: pass model= to the client, or with the job",
-        "{0} needs a model: say --model with the provider's name for it",
-        "{0} precisa de um modelo: diga --model com o nome que o provedor lhe dá",
-    ),
-    Here(
-        "the client {0} cannot be made so: {1} missing 1 required keyword-only argument: "
-        "'base_url'",
-        "the client {0} needs the address of a gateway: say --base-url",
-        "o cliente {0} precisa do endereço de um gateway: diga --base-url",
-    ),
-    Here(
-        "base_url is {0}: write it as https://host/path",
-        "--base-url is {0}: write it as https://host/path",
-        "--base-url é {0}: escreva como https://host/caminho",
-    ),
-    Here(
-        "OpenAI has shut down its video API: give base_url= of a gateway that still speaks it "
-        "(LiteLLM, vLLM-Omni), or use another client",
-        "OpenAI has shut down its video API: say --base-url with a gateway that still speaks it "
-        "(LiteLLM, vLLM-Omni), or use another --client",
-        "a OpenAI desligou a API de vídeo: diga --base-url com um gateway que ainda a fale "
-        "(LiteLLM, vLLM-Omni), ou use outro --client",
-    ),
-    Here(
         "{0} has no handle: pass handle=, its id at the provider",
         "{0} has no handle: say its id at the provider with --handle",
         "{0} não tem identificador: diga o do provedor com --handle",
@@ -214,19 +175,8 @@ ONLY_HERE: tuple[Said, ...] = (
         "--base-url é para provedores pelo nome, e {0} não é um",
     ),
     Said(
-        "the base URL of {0} holds more than a host and a path: leave user, password and query "
-        "out; keys come from the environment",
-        "a URL base de {0} tem mais que servidor e caminho: tire usuário, senha e consulta; as "
-        "chaves vêm do ambiente",
-    ),
-    Said("the client {0} cannot be made so: {1}", "o cliente {0} não pode ser criado assim: {1}"),
-    Said(
         "--param {0} is not understood: write it as NAME=VALUE",
         "--param {0} não foi entendido: escreva como NOME=VALOR",
-    ),
-    Said(
-        "{0} transcribes: add files or TranscribeVideo requests",
-        "{0} transcreve: use batchkit transcribe",
     ),
     Said("client {0} cannot be imported: {1}", "o cliente {0} não pode ser importado: {1}"),
     Said("client {0} cannot be made: {1}", "o cliente {0} não pode ser criado: {1}"),
@@ -306,7 +256,7 @@ def worded(message: str, lang: str | None = None) -> str:
         message: as it was raised, or stored.
         lang: as for :func:`~batchkit._i18n.language`.
     """
-    for raised, english, portuguese in HERE:
+    for raised, english, portuguese in (*HERE, *CLIENTS):
         fields = fields_of(raised, message)
         if fields is not None:
             here = portuguese if language(lang) == "pt" else english
