@@ -10,8 +10,13 @@ from batchkit._messages import MESSAGES, Said
 from batchkit._verdicts import _PERHAPS_BILLED, _REMEDY, deadline_error, uncertain_error
 from batchkit._wording import fields_of, translated
 from batchkit.cli._wording import HERE, ONLY_HERE, worded
+from batchkit.cli._wording_clients import CLIENTS
 
-PAIRS = [*MESSAGES, *ONLY_HERE, *(Said(here.english, here.portuguese) for here in HERE)]
+PAIRS = [
+    *MESSAGES,
+    *ONLY_HERE,
+    *(Said(here.english, here.portuguese) for here in (*HERE, *CLIENTS)),
+]
 
 
 def names_in(template: str) -> set[str]:
