@@ -26,7 +26,12 @@ OWN = sorted(
     for path in ROOT.glob(name)
 )
 #: Clients of providers: what they refuse is told before anything is paid.
-PROVIDERS = sorted({Path(inspect.getfile(class_of(name))) for name in names()})
+PROVIDERS = sorted(
+    {
+        *(Path(inspect.getfile(class_of(name))) for name in names()),
+        *(ROOT / "clients" / name for name in ("_images.py", "_transcripts.py", "http.py")),
+    }
+)
 #: Not of providers, and told in words of their own.
 LOCAL = ("storyboard.py", "whisper.py")
 ERRORS = ("UsageError", "click.UsageError")

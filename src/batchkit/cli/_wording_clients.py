@@ -86,6 +86,18 @@ CLIENTS: tuple[Here, ...] = (
         "{0} takes http and https addresses only: check {1}",
         "{0} aceita só endereços http e https: confira {1}",
     ),
+    _same(
+        "there is no image {0}: check the path, or give an address",
+        "não existe a imagem {0}: confira o caminho, ou dê um endereço",
+    ),
+    _same(
+        "{0} is no image by its name: call it as .png or .jpg",
+        "{0} não é imagem pelo nome: chame-a como .png ou .jpg",
+    ),
+    _same(
+        "{0} has {1} bytes, and {2} takes {3} of a file: make it smaller, or give an address",
+        "{0} tem {1} bytes, e {2} aceita {3} de um arquivo: diminua-o, ou dê um endereço",
+    ),
     _same("there is no image {0}: check the path", "não existe a imagem {0}: confira o caminho"),
     _same(
         "{0} has no extension that tells what it is: rename it, as to .mp4",
