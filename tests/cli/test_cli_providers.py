@@ -121,6 +121,21 @@ def test_work_in_flight_is_not_looked_for_at_another_address(cli: Cli, fal: Vend
         assert other.submissions() == 0
 
 
+def test_files_and_addresses_are_transcribed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPGRAM_API_KEY", KEY)
+    Path("talk.wav").write_text("talk.wav")
+    words = ("transcribe", "talk.wav", "https://media.example/lecture.mp4", "--client", "deepgram")
+    words = (*words, "--param", "utterances=true", "--delay", "0")
+    with VendorServer("deepgram", api_key=KEY) as server:
+        result, again = (cli(*words, "--base-url", server.url) for _ in range(2))
+        assert server.submissions() == 2
+    assert (result.exit_code, again.exit_code) == (0, 0), result.output
+    assert "Paid: up to 2 submissions to deepgram@" in result.stderr
+    assert len(list(Path("transcripts").glob("*.srt"))) == 2
+    with BatchRunner.open("batchkit.db") as runner:
+        assert [job.request.params for job in runner.jobs()] == [{"utterances": True}] * 2
+
+
 # -- refusals, before anything is stored --------------------------------------------------------
 
 
