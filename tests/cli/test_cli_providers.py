@@ -124,10 +124,11 @@ def test_work_in_flight_is_not_looked_for_at_another_address(cli: Cli, fal: Vend
 def test_files_and_addresses_are_transcribed(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPGRAM_API_KEY", KEY)
     Path("talk.wav").write_text("talk.wav")
-    words = ("transcribe", "talk.wav", "https://media.example/lecture.mp4", "--client", "deepgram")
-    words = (*words, "--param", "utterances=true", "--delay", "0")
+    paths = ("talk.wav", "https://media.example/lecture.mp4")
+    options = ("--client", "deepgram", "--param", "utterances=true", "--delay", "0")
     with VendorServer("deepgram", api_key=KEY) as server:
-        result, again = (cli(*words, "--base-url", server.url) for _ in range(2))
+        words = ("transcribe", *paths, *options, "--base-url", server.url)
+        result, again = (cli(*words) for _ in range(2))
         assert server.submissions() == 2
     assert (result.exit_code, again.exit_code) == (0, 0), result.output
     assert "Paid: up to 2 submissions to deepgram@" in result.stderr
