@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import time
 from importlib import import_module
 
@@ -27,7 +27,7 @@ def signed_here() -> dict[str, str]:
 def test_the_reference_library_signs_and_is_believed() -> None:
     pytest.importorskip("standardwebhooks")
     webhook = import_module("standardwebhooks").Webhook(SECRET)
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     headers = {
         "webhook-id": "msg-1",
         "webhook-timestamp": str(int(now.timestamp())),
