@@ -239,13 +239,11 @@ class FlowIO:
         return last.started if last else self.clock.time()
 
     def given_up_at(self, job: Job) -> float:
-        last = self._last_attempt(job)
-        if last is None:
-            return self.clock.time()
-        if last.outcome == JobUncertain.kind and last.ended is not None:
+        last, sent = self._last_attempt(job), self.sent_at(job)
+        if last and last.outcome == JobUncertain.kind and last.ended is not None:
             return last.ended
         # Its process has died; the connection went with it, and not later than this run began.
-        return max(last.started, min(last.started + self.config.request_timeout, self.begun))
+        return max(sent, min(sent + self.config.request_timeout, self.begun))
 
     def _last_attempt(self, job: Job) -> Attempt | None:
         last = [one for one in self.storage.attempts(job.id) if one.number == job.attempt]
