@@ -212,11 +212,14 @@ VENDOR_SDKS = (
     "deepgram-sdk==7.17.0",
     "fal-client==1.0.3",
     "gladiaio-sdk==2.2.0",
+    "google-genai==3.4.0",
     "groq==1.7.0",
     "openai==3.54.0",
     "openrouter==1.3.84",
+    "replicate==1.0.7",
     "runwayml==5.24.0",
     "speechmatics-batch==1.1.0",
+    "standardwebhooks==1.1.0",
 )
 
 

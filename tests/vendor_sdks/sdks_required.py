@@ -20,3 +20,14 @@ def pytest_make_collect_report(
         report.outcome = "failed"
         report.longrepr = f"no SDK may be missing here: {report.longrepr}"
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.outcome == "skipped":
+        report.outcome = "failed"
+        report.longrepr = f"no SDK may be missing here: {report.longrepr}"
+    return report
