@@ -206,6 +206,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--latency", type=float, default=0.05, help="seconds to an answer")
     parser.add_argument("--levels", type=int, nargs="+", default=LEVELS, help="in flight")
     parser.add_argument("--wait", type=float, default=60.0, help="seconds for a quiet moment")
+    # Every benchmark takes a folder for its files; this one has none.
+    parser.add_argument("--folder", default="", help=argparse.SUPPRESS)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--child", default="", help=argparse.SUPPRESS)
     parser.add_argument("--url", default="", help=argparse.SUPPRESS)

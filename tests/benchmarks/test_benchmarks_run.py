@@ -14,12 +14,14 @@ SMALL = {
     "overhead.py": ["--jobs", "30", "--rounds", "1", "--concurrency", "5", "--wait", "0"],
     "memory.py": ["--jobs", "200"],
     "fifty.py": ["--rounds", "1", "--seconds", "0.01", "--remote", "20", "--wait", "0"],
+    "http_requests.py": ["--rounds", "1", "--requests", "20", "--levels", "2", "--wait", "0"],
     "polls.py": ["--jobs", "3", "--duration", "lognormal:5,0.5"],
 }
 SHOWN = {
     "overhead.py": ["batchkit asyncio, paid", "batchkit threads", "group commit FULL"],
     "memory.py": ["explicit keys", "by content"],
     "fifty.py": ["batchkit asyncio, SQLite", "20 remote jobs"],
+    "http_requests.py": ["batchkit httpx", "bare httpx"],
     "polls.py": ["polls per job", "runway: batchkit", "fal: fal-client"],
 }
 
