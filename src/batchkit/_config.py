@@ -47,7 +47,10 @@ def _formats(value: str | Iterable[str]) -> tuple[str, ...]:
 
 def _absolute(folder: str | os.PathLike[str]) -> str:
     # A batch that is resumed from another folder delivers to the same place.
-    return str(Path(folder).expanduser().absolute())
+    try:
+        return str(Path(folder).expanduser().absolute())
+    except RuntimeError as exc:
+        raise UsageError(f"the folder {str(folder)!r} cannot be found: {exc}") from exc
 
 
 def _at_least(low: float) -> Any:

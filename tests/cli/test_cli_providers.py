@@ -221,7 +221,7 @@ def test_clients_are_listed_with_their_keys(cli: Cli, monkeypatch: pytest.Monkey
     told = {line.split()[0]: line.split(None, 1)[1] for line in lines}
     assert told["fal"] == "FAL_KEY: set"
     assert told["assemblyai"] == "ASSEMBLYAI_API_KEY: not set"
-    assert told["openai-videos"] == "OPENAI_VIDEOS_KEY | OPENAI_API_KEY: not set (optional)"
+    assert told["openai-videos"] == "OPENAI_VIDEOS_KEY: not set (optional)"
     assert told["storyboard"] == "no key"
     records = {record["name"]: record for record in json.loads(cli("clients", "--json").stdout)}
     assert (records["fal"]["ready"], records["assemblyai"]["ready"]) == (True, False)

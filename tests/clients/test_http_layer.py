@@ -307,3 +307,16 @@ def test_states_and_optional_methods_are_what_the_client_has() -> None:
     assert anyio.run(session.cancel, Handle(id="v1")) is True  # type: ignore[attr-defined]
     assert anyio.run(session.find, job, "k") == Handle(id="v1")  # type: ignore[attr-defined]
     assert anyio.run(session.prepare, job) == {"url": "v1"}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("options", "end"),
+    [
+        ({}, "Toy"),
+        ({"base_url": "https://toy.example.com/v1/"}, "Toy@toy.example.com"),
+        ({"base_url": "http://localhost:4000/v1"}, "Toy@localhost:4000"),
+        ({"base_url": "http://localhost:4000/v1", "account": "team"}, "Toy"),
+    ],
+)
+def test_another_host_is_another_provider(options: dict[str, Any], end: str) -> None:
+    assert Toy("k", **options).ref.endswith(end)

@@ -129,3 +129,11 @@ def test_bad_use(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in OpenAIVideosClient.key_env:
         monkeypatch.delenv(variable, raising=False)
     assert OpenAIVideosClient(base_url=URL).headers() == {}
+
+
+def test_a_key_of_openai_stays_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k-openai")
+    monkeypatch.delenv("OPENAI_VIDEOS_KEY", raising=False)
+    assert OpenAIVideosClient(base_url=URL).headers() == {}
+    monkeypatch.setenv("OPENAI_VIDEOS_KEY", "k-gateway")
+    assert OpenAIVideosClient(base_url=URL).headers() == {"Authorization": "Bearer k-gateway"}

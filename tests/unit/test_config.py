@@ -35,6 +35,8 @@ def test_the_folder_stays_the_same_wherever_the_batch_is_resumed(
     assert BatchConfig(output="out").output == str(tmp_path / "out")
     assert BatchConfig(output="~/out").output == "/home/me/out"
     assert BatchConfig(output="/out").output == "/out"
+    with pytest.raises(UsageError, match="'~nobody-here/out' cannot be found"):
+        BatchConfig(output="~nobody-here/out")
 
 
 WRONG: list[tuple[str, Any]] = [

@@ -33,6 +33,7 @@ import json
 import os
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -269,8 +270,15 @@ class HttpClient:
 
     @property
     def ref(self) -> str:
-        """Which provider a batch's handles belong to; compared on resume."""
-        return f"{type(self).__module__}.{type(self).__qualname__}"
+        """Which provider a batch's handles belong to; compared on resume.
+
+        Another host than the provider's own is another provider, unless ``account`` tells them
+        apart: the ids of jobs mean nothing there.
+        """
+        name = f"{type(self).__module__}.{type(self).__qualname__}"
+        if self.account or self.base_url == self.default_url:
+            return name
+        return f"{name}@{urlsplit(self.base_url).netloc.rpartition('@')[2]}"
 
     def for_run(self) -> HttpSession:
         """The client of one run: connections belong to the event loop in which they are made."""

@@ -56,7 +56,8 @@ class OpenAIVideosClient(HttpClient):
     """
 
     name = "openai-videos"
-    key_env = ("OPENAI_VIDEOS_KEY", "OPENAI_API_KEY")
+    # Not OPENAI_API_KEY: a key of OpenAI is no business of a gateway.
+    key_env = ("OPENAI_VIDEOS_KEY",)
     key_optional = True
     capabilities = Capabilities(min_poll_seconds=1.0, auth_on_download=True)
 

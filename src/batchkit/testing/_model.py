@@ -233,7 +233,7 @@ class Model:
     def _progress(self, job: RemoteJob) -> float:
         if job.seconds is not None:
             return round(min(1.0, (self.clock.time() - job.started) / max(job.seconds, 1e-9)), 6)
-        return 1 - job.polls_left / (self.polls * (10 if job.script == "slow" else 1))
+        return 1 - job.polls_left / max(1, self.polls * (10 if job.script == "slow" else 1))
 
     def halt(self, job: RemoteJob) -> bool:
         """Ends a running job; whether it is cancelled now."""
