@@ -6,11 +6,11 @@ import itertools
 
 from encrypted_help import KEY, encrypted, plant, planted_item
 from json_help import facts
-from postgres_server import Make
 from sqlite_help import NOW
 
 from batchkit.storage import EncryptedStorage, PostgresStorage, Storage, generate_key
 from batchkit.testing import check_storage
+from postgres_server import Make
 
 pytest_plugins = ["postgres_fixtures"]
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from postgres_server import Make, Server
 
 from batchkit import (
     BatchRunner,
@@ -33,6 +32,7 @@ from batchkit._requests import dump_request
 from batchkit.storage import Change, Entry, NewJob, PostgresStorage, Storage, open_storage
 from batchkit.testing import check_storage
 from batchkit.testing._check_storage_base import NOW, advance, begin, new_job, put, stored
+from postgres_server import Make, Server
 
 pytest_plugins = ["postgres_fixtures"]
 _S = JobStatus

@@ -7,10 +7,10 @@ import itertools
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import rule, run_state_machine_as_test
-from postgres_server import Make
 from test_storage_agreement import NAMES, Agreement
 
 from batchkit.storage import MemoryStorage
+from postgres_server import Make
 
 pytest_plugins = ["postgres_fixtures"]
 _numbers = itertools.count()

@@ -11,13 +11,13 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from postgres_server import Make, Server
 
 from batchkit import BatchBusyError, Handle, Job, JobStatus, StorageError
 from batchkit._events import JobSubmitted, JobSubmitting
 from batchkit.storage import Change, Entry, PostgresStorage, Saved
 from batchkit.storage._postgres_owner import this_machine
 from batchkit.testing._check_storage_base import NOW, advance, begin, claimed, put, stored
+from postgres_server import Make, Server
 
 pytest_plugins = ["postgres_fixtures"]
 _S = JobStatus

@@ -10,11 +10,11 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from postgres_server import Make, Server
 
 from batchkit import JobStatus
 from batchkit.storage import Entry
 from batchkit.testing._check_storage_base import begin, counts_hold
+from postgres_server import Make, Server
 
 pytest_plugins = ["postgres_fixtures"]
 _S = JobStatus

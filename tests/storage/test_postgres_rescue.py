@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from postgres_server import Make, Server
 
 from batchkit import Handle, Job, JobStatus, StorageError
 from batchkit._events import JobSubmitted
 from batchkit.storage import Change, Entry
 from batchkit.testing._check_storage_base import NOW, advance, begin, new_job
+from postgres_server import Make, Server
 
 pytest_plugins = ["postgres_fixtures"]
 _S = JobStatus

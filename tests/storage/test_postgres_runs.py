@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres_server import Make, Server
 
 from batchkit import BatchBusyError, BatchRunner, Capabilities, JobStatus, StorageUnavailableError
 from batchkit.storage import PostgresStorage
 from batchkit.testing import AsyncFakeClient, FakeClient, FakeClock, FakeProvider
+from postgres_server import Make, Server
 
 pytest_plugins = ["postgres_fixtures"]
 _S = JobStatus
