@@ -206,8 +206,3 @@ def test_the_key_and_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="model"):
         client.check(GenerateVideo(prompt="a cat"))
     client.check(GenerateVideo(prompt="a cat", model="fal-ai/x"))
-
-
-@pytest.mark.parametrize("content", [b"", b"[]", b"not json", b'{"detail": [1]}', b'{"detail": 3}'])
-def test_a_fault_is_read_whatever_it_says(content: bytes) -> None:
-    assert FalClient("k").fault(HttpResponse(status=400, content=content)).message == ""

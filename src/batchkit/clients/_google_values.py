@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import logging
 import re
 from collections.abc import Mapping
@@ -181,10 +180,7 @@ def _error(answer: HttpResponse, step: Mapping[str, Any], otherwise: str) -> Job
 
 def parse_fault(answer: HttpResponse) -> Fault:
     """What Google says of a failure; never raises."""
-    try:
-        said: Any = json.loads(answer.content)["error"]
-    except (ValueError, RecursionError, KeyError, TypeError):
-        return Fault()
+    said = answer.fields().get("error")
     if not isinstance(said, Mapping):
         return Fault(message=said if isinstance(said, str) else "")
     message = said.get("message")

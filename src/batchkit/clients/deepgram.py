@@ -189,12 +189,7 @@ def _word(word: Mapping[str, Any]) -> Word:
 
 def parse_fault(response: HttpResponse) -> Fault:
     """What Deepgram says of a failure; never raises."""
-    try:
-        body = json.loads(response.content)
-    except (ValueError, RecursionError):
-        return Fault()
-    if not isinstance(body, dict):
-        return Fault()
+    body = response.fields()
     code = body.get("err_code") or body.get("category")
     said = [body.get(name) for name in ("err_msg", "message", "details")]
     message = ": ".join(text for text in said if isinstance(text, str) and text)

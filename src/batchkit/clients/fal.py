@@ -16,7 +16,6 @@ Facts (fal-client 1.0.3 and https://docs.fal.ai/model-apis/model-endpoints/queue
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from batchkit._jobs import ErrorKind, Handle, Job, JobError
@@ -152,10 +151,7 @@ def parse_result(answer: HttpResponse) -> RemoteStatus:
 
 def parse_fault(answer: HttpResponse) -> Fault:
     """What fal says of a failure; never raises."""
-    try:
-        detail: Any = json.loads(answer.content).get("detail")
-    except (ValueError, AttributeError):
-        detail = None
+    detail: Any = answer.fields().get("detail")
     code = answer.headers.get(_ERROR_TYPE)
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):
         code = str(detail[0].get("type") or code or "") or None

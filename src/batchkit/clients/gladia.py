@@ -266,12 +266,7 @@ def _word(word: Mapping[str, Any]) -> Word:
 
 def parse_fault(answer: HttpResponse) -> Fault:
     """What Gladia says of a failure; never raises."""
-    try:
-        body = json.loads(answer.content)
-    except (ValueError, RecursionError):
-        return Fault()
-    if not isinstance(body, dict):
-        return Fault()
+    body = answer.fields()
     details = body.get("validation_errors")
     told = [body.get("message"), *(details if isinstance(details, list) else ())]
     return Fault(message="; ".join(one for one in told if isinstance(one, str)))

@@ -132,6 +132,15 @@ class HttpResponse:
             problem = f"the provider answers {self.status} with what is no JSON"
             raise ClientError(problem, code="garbled", retryable=True) from None
 
+    def fields(self) -> Mapping[str, Any]:
+        """The JSON object that the body is; empty where it is none. For :meth:`HttpClient.fault`,
+        which must not raise."""
+        try:
+            found = json.loads(self.content)
+        except (ValueError, RecursionError):
+            return EMPTY
+        return found if isinstance(found, dict) else EMPTY
+
     def get(self, *path: str | int, default: Any = None) -> Any:
         """A value inside the body, by names and positions; *default* where there is none."""
         found = self.json()
@@ -307,14 +316,10 @@ class HttpClient:
 
 def _message(response: HttpResponse) -> str:
     """The text that most APIs put into one of these places."""
-    try:
-        body = json.loads(response.content)
-    except (ValueError, RecursionError):
-        return ""
     for path in (("error", "message"), ("error",), ("message",), ("detail",), ("title",)):
-        found = body
+        found: Any = response.fields()
         for step in path:
-            found = found.get(step) if isinstance(found, dict) else None
+            found = found.get(step) if isinstance(found, Mapping) else None
         if isinstance(found, str):
             return found
     return ""

@@ -274,10 +274,7 @@ def parse_fault(response: HttpResponse) -> Fault:
 
 
 def _detail(response: HttpResponse) -> Fault:
-    try:
-        detail: Any = json.loads(response.content).get("detail")
-    except (ValueError, AttributeError):
-        return Fault()
+    detail: Any = response.fields().get("detail")
     if isinstance(detail, dict):
         body = detail if "error" in detail else {"error": detail}
         return parse_openai_fault(attrs.evolve(response, content=json.dumps(body).encode()))

@@ -149,10 +149,7 @@ def parse_poll(answer: HttpResponse, handle: Handle) -> RemoteStatus:
 
 def parse_fault(response: HttpResponse) -> Fault:
     """What an answer of OpenAI's dialect says of a failure; never raises."""
-    try:
-        found = json.loads(response.content).get("error")
-    except (ValueError, AttributeError):
-        found = None
+    found = response.fields().get("error")
     if not isinstance(found, dict):
         return Fault(message=found if isinstance(found, str) else "")
     code = found.get("code") or found.get("type")

@@ -250,12 +250,7 @@ def parse_transcript(answer: HttpResponse) -> RemoteStatus:
 
 def parse_fault(answer: HttpResponse) -> Fault:
     """What Speechmatics says of a failure; never raises. Its gateway answers in HTML."""
-    try:
-        body = json.loads(answer.content)
-    except (ValueError, RecursionError):
-        return Fault()
-    if not isinstance(body, dict):
-        return Fault()
+    body = answer.fields()
     error, detail = body.get("error"), body.get("detail")
     told = ": ".join(one for one in (error, detail) if isinstance(one, str) and one)
     return Fault(message=told, code=error if isinstance(error, str) else None)
