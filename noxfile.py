@@ -39,8 +39,8 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = [version for version in nox.project.python_versions(PYPROJECT) if runs(version)]
 OLDEST = PYTHONS[0]
 
-#: Tests run side by side, in processes of their own; more than the cores, since many of them wait.
-WORKERS = ("--numprocesses=auto", "--maxprocesses=4")
+#: Tests run side by side, in processes of their own; one more than the cores, since many wait.
+WORKERS = f"--numprocesses={min(4, (os.cpu_count() or 1) + 1)}"
 #: The package with everything that its tests and its documentation import.
 WHOLE = ("-e", ".[demo,trio,postgres,keyring]")
 
@@ -76,13 +76,13 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
     if session.python != OLDEST:
-        session.run("pytest", "-q", *WORKERS, "-m", "not slow")
+        session.run("pytest", "-q", WORKERS, "-m", "not slow")
         return
     env = {"COVERAGE_CORE": "ctrace"}
     session.run("coverage", "erase", silent=True)
-    session.run("coverage", "run", "-m", "pytest", "-q", *WORKERS, "-m", "not slow", env=env)
+    session.run("coverage", "run", "-m", "pytest", "-q", WORKERS, "-m", "not slow", env=env)
     # Mostly waiting for processes that die; what they run is measured above.
-    session.run("pytest", "-q", *WORKERS, "-m", "slow")
+    session.run("pytest", "-q", WORKERS, "-m", "slow")
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
     session.run("coverage", "report", "--fail-under=100", f"--include={CORE}")
