@@ -224,6 +224,15 @@ VENDOR_SDKS = (
 
 
 @nox.session(python=OLDEST)
+def vendors(session: nox.Session) -> None:
+    """A batch of 200 jobs against the server of each provider, killed once; minutes."""
+    session.install(*WHOLE, *dependencies("tests"))
+    env = {"BATCHKIT_VENDOR_JOBS": "200"}
+    words = session.posargs or ["-m", "slow"]
+    session.run("pytest", "tests/vendors", "-q", WORKERS, *words, env=env)
+
+
+@nox.session(python=OLDEST)
 def vendor_sdks(session: nox.Session) -> None:
     """Providers' own SDKs against our fake servers of them; not part of the default run."""
     session.install("-e", ".", "pytest", "pytest-timeout", *VENDOR_SDKS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from batchkit.testing._misbehaviour import LATE
 from batchkit.testing.vendors import VendorServer
 
 _SCRIPT = Path(__file__).with_name("vendor_batch.py")
+#: Of each batch that is killed; ``nox -s vendors`` asks for 200.
+JOBS = int(os.environ.get("BATCHKIT_VENDOR_JOBS", "60"))
 #: Share of requests that go wrong, of every kind.
 FAULTS = 0.15
 #: What is drawn: not what is given up after a minute only, a download that stalls and a result
@@ -85,7 +88,7 @@ def killed_once(
     *,
     transcribes: bool = False,
     files: str | None = None,
-    jobs: int = 200,
+    jobs: int = JOBS,
     keeps_keys: bool = False,
     **options: Any,
 ) -> str:
