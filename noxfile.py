@@ -82,7 +82,7 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "erase", silent=True)
     session.run("coverage", "run", "-m", "pytest", "-q", WORKERS, "-m", "not slow", env=env)
     # Mostly waiting for processes that die; what they run is measured above.
-    session.run("pytest", "-q", WORKERS, "-m", "slow")
+    session.run("pytest", "-q", "--numprocesses=4", "-m", "slow")
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
     session.run("coverage", "report", "--fail-under=100", f"--include={CORE}")
