@@ -33,6 +33,7 @@ from batchkit import (
     RateLimitedError,
     RejectedError,
 )
+from batchkit.testing import FakeClock
 
 MakeRunner = Callable[..., BatchRunner]
 
@@ -144,6 +145,18 @@ def test_a_look_up_that_fails_decides_nothing(
     assert "look-up of its submission failed" in caplog.text
 
     assert run_one(runner).status is JobStatus.COMPLETED, "the next run asks again"
+    assert client.calls["submit"] == 1
+
+
+def test_a_look_up_that_fails_decides_nothing_however_late(
+    make_runner: MakeRunner, clock: FakeClock
+) -> None:
+    client = Scripted(submit=LOST, find=[ClientError("the list is out of order")] * 9)
+    runner = make_runner(client)
+    run_one(runner)
+    clock.advance(1e6)
+
+    assert run_one(runner).status is JobStatus.UNCERTAIN
     assert client.calls["submit"] == 1
 
 
