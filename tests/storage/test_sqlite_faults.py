@@ -295,3 +295,20 @@ def test_a_person_does_not_wind_back_an_attempt(storage: SQLiteStorage) -> None:
     found = storage.get(seen.id)
     assert found is not None
     assert found.attempt == 1
+
+
+def test_a_state_and_its_line_in_the_journal_are_written_together(
+    storage: SQLiteStorage, path: Path
+) -> None:
+    batch, _, [job] = begin(storage, "a")
+    line = Entry(JobSubmitting.kind, NOW, job.id, 1)
+    with other_program(path) as other:
+        other.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'no more'); END"
+        )
+    with pytest.raises(StorageError, match="no more"):
+        storage.save([Change(job.to(_S.SUBMITTING), job, [line])])
+    found = storage.get(job.id)
+    assert found is not None
+    assert found.status is _S.PENDING
+    assert storage.counts(batch) == {_S.PENDING: 1}
