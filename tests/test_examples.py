@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import importlib.util
 import os
 import re
@@ -134,6 +135,13 @@ def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         server.terminate()
 
 
+@pytest.fixture
+def let_go_of_tk() -> Iterator[None]:
+    """What tkinter has left is collected here: in another thread it would complain."""
+    yield
+    gc.collect()
+
+
 def open_display() -> Any:
     tkinter = pytest.importorskip("tkinter", reason="this Python has no tkinter")
     try:
@@ -142,7 +150,7 @@ def open_display() -> Any:
         pytest.skip(f"there is no display: {exc}")
 
 
-@pytest.mark.usefixtures("display")
+@pytest.mark.usefixtures("display", "let_go_of_tk")
 def test_the_screen_runs_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = open_display()
     monkeypatch.chdir(tmp_path)

@@ -20,14 +20,16 @@ def main() -> int:
     modes: tuple[Mode, ...] = (options.mode,) if options.mode else ("safety", "liveness")
     if options.seed is not None:
         return play([options.seed], modes, options)
-    return play(range(options.start, options.start + options.seeds), modes, options)
+    endless = options.minutes is not None and options.seeds is None
+    seeds = sys.maxsize if endless else options.seeds or 300
+    return play(range(options.start, options.start + seeds), modes, options)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, help="play this one alone")
     parser.add_argument("--start", type=int, default=0, help="the first seed")
-    parser.add_argument("--seeds", type=int, default=300, help="how many")
+    parser.add_argument("--seeds", type=int, help="how many; 300, or as many as --minutes allow")
     parser.add_argument("--minutes", type=float, help="stop after that long")
     parser.add_argument("--mode", choices=("safety", "liveness"), help="otherwise both")
     parser.add_argument("--storage", help="memory, or a file as {folder}/batch.db")
