@@ -4,34 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from vendor_kit import conforms, dropped_once, killed_once
-
-from batchkit import BatchRunner, JobStatus
+from batchkit import BatchRunner
 from batchkit.testing import FakeClock
 from batchkit.testing.vendors import VendorServer
-from telling_kit import Tell
-
-
-def test_it_conforms(tmp_path: Path) -> None:
-    assert conforms("assemblyai", transcribes=True, files=str(tmp_path)) == ()
-
-
-def test_an_upload_finds_its_submission_again(tmp_path: Path) -> None:
-    found = dropped_once("assemblyai", transcribes=True, files=str(tmp_path))
-    assert found == (JobStatus.COMPLETED, 1)
-
-
-def test_an_address_does_not() -> None:
-    assert dropped_once("assemblyai", transcribes=True) == (JobStatus.UNCERTAIN, 1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("sent", ["addresses", "files"])
-def test_a_batch_that_is_killed_once(sent: str, tmp_path: Path, tell: Tell) -> None:
-    files = str(tmp_path) if sent == "files" else None
-    tell(killed_once("assemblyai", tmp_path, transcribes=True, files=files))
 
 
 def test_what_is_said(tmp_path: Path) -> None:

@@ -4,37 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from vendor_kit import conforms, dropped_once, killed_once
-
-from batchkit import BatchRunner, GenerateVideo, JobStatus, TranscribeVideo
+from batchkit import BatchRunner, GenerateVideo, TranscribeVideo
 from batchkit.testing import FakeClock
 from batchkit.testing.vendors import VendorServer
-from telling_kit import Tell
 
 OMNI, TRANSCRIBE = "gemini-omni-1.2-flash", "gemini-3.5-transcribe"
-
-
-def test_it_conforms(tmp_path: Path) -> None:
-    assert conforms("google", model=OMNI) == ()
-    assert conforms("google", transcribes=True, files=str(tmp_path), model=TRANSCRIBE) == ()
-
-
-def test_accepted_and_dropped_is_sent_once() -> None:
-    assert dropped_once("google", model=OMNI) == (JobStatus.UNCERTAIN, 1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("sent", ["prompts", "files"])
-def test_a_batch_that_is_killed_once(sent: str, tmp_path: Path, tell: Tell) -> None:
-    if sent == "prompts":
-        tell(killed_once("google", tmp_path, model=OMNI))
-    else:
-        told = killed_once(
-            "google", tmp_path, transcribes=True, files=str(tmp_path), model=TRANSCRIBE
-        )
-        tell(told)
 
 
 def test_a_video_a_short_one_and_a_recording(tmp_path: Path) -> None:

@@ -5,42 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-from vendor_kit import conforms, dropped_once, killed_once
-
 from batchkit import BatchRunner, ErrorKind, Job, JobStatus, TranscribeVideo
 from batchkit.testing.vendors import VendorServer
-from telling_kit import Tell
 
 MODEL = "whisper-large-v3"
-
-
-@pytest.fixture(params=["openai-audio", "groq"])
-def vendor(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def files(vendor: str, tmp_path: Path) -> str | None:
-    """OpenAI takes files only; Groq is given addresses."""
-    return str(tmp_path) if vendor == "openai-audio" else None
-
-
-def test_it_conforms(vendor: str, files: str | None) -> None:
-    assert conforms(vendor, transcribes=True, files=files, model=MODEL) == ()
-
-
-def test_accepted_and_dropped_is_sent_once(vendor: str, files: str | None) -> None:
-    found = dropped_once(vendor, transcribes=True, files=files, model=MODEL)
-    assert found == (JobStatus.UNCERTAIN, 1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(180)
-def test_a_batch_that_is_killed_once(
-    vendor: str, files: str | None, tmp_path: Path, tell: Tell
-) -> None:
-    tell(killed_once(vendor, tmp_path, transcribes=True, files=files, model=MODEL))
 
 
 def transcribed(file: Path, content: bytes, **fields: Any) -> Job:

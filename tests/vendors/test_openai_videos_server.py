@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import httpx
 import pytest
 from vendor_batch import KEY
-from vendor_kit import conforms, dropped_once, killed_once
 
-from batchkit import JobStatus
 from batchkit.testing import content
 from batchkit.testing.vendors import VendorServer
-from telling_kit import Tell
 
 MODEL = "sora-2"
-
-
-def test_it_conforms() -> None:
-    assert conforms("openai-videos", model=MODEL) == ()
-
-
-def test_accepted_and_dropped_is_sent_once() -> None:
-    assert dropped_once("openai-videos", model=MODEL) == (JobStatus.UNCERTAIN, 1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(180)
-def test_a_batch_that_is_killed_once(tmp_path: Path, tell: Tell) -> None:
-    tell(killed_once("openai-videos", tmp_path, model=MODEL))
 
 
 @pytest.mark.parametrize("kind", ["form", "json"])

@@ -10,29 +10,14 @@ import attrs
 import httpx
 import pytest
 from vendor_batch import KEY
-from vendor_kit import conforms, dropped_once, killed_once, runner_of
+from vendor_kit import runner_of
 
 from batchkit import BatchRunner, GenerateVideo, JobStatus, PollPolicy
 from batchkit.testing import FakeClock
 from batchkit.testing.vendors import VendorServer
 from batchkit.testing.vendors._runway import AT_ONCE, FAILURES
-from telling_kit import Tell
 
 MODEL = "gen4.5"
-
-
-def test_it_conforms() -> None:
-    assert conforms("runway", model=MODEL) == ()
-
-
-def test_accepted_and_dropped_is_sent_once() -> None:
-    assert dropped_once("runway", model=MODEL) == (JobStatus.UNCERTAIN, 1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(180)
-def test_a_batch_that_is_killed_once(tmp_path: Path, tell: Tell) -> None:
-    tell(killed_once("runway", tmp_path, model=MODEL))
 
 
 @contextmanager

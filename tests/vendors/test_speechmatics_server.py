@@ -5,31 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from vendor_kit import conforms, dropped_once, killed_once
 
 from batchkit import BatchRunner, JobStatus, JobSubmitted, TranscribeVideo
 from batchkit.testing import FakeClock
 from batchkit.testing.vendors import VendorServer
-from telling_kit import Tell
-
-
-@pytest.fixture(params=["addresses", "files"])
-def files(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
-    return str(tmp_path) if request.param == "files" else None
-
-
-def test_it_conforms(files: str | None) -> None:
-    assert conforms("speechmatics", transcribes=True, files=files) == ()
-
-
-def test_accepted_and_dropped_is_found_by_its_reference(files: str | None) -> None:
-    assert dropped_once("speechmatics", transcribes=True, files=files) == (JobStatus.COMPLETED, 1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_a_batch_that_is_killed_once(files: str | None, tmp_path: Path, tell: Tell) -> None:
-    tell(killed_once("speechmatics", tmp_path, transcribes=True, files=files))
 
 
 def test_words_and_marks(tmp_path: Path) -> None:
