@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 from vendor_batch import KEY
 
-from batchkit.testing import content
+from batchkit import BatchRunner, JobStatus
+from batchkit.testing import FakeClock, content
 from batchkit.testing.vendors import VendorServer
 
 MODEL = "sora-2"
@@ -40,3 +43,21 @@ def test_the_bytes_want_the_key() -> None:
         assert httpx.get(where, headers=headers).json()["status"] == "completed"
         assert httpx.get(f"{where}/content").status_code == 401
         assert httpx.get(f"{where}/content", headers=headers).content == content("cat")
+
+
+def test_a_completed_job_without_a_video_is_asked_for_during_two_minutes(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with VendorServer("openai-videos", api_key=KEY, clock=clock) as server:
+        runner = BatchRunner(
+            server.client(model="sora-2"),
+            storage="memory",
+            output=tmp_path,
+            clock=clock,
+            allow_private_downloads=True,
+        )
+        job = runner.add("cat [empty]")
+        begun = clock.time()
+        runner.run()
+        assert runner.job(job).status is JobStatus.EXPIRED
+        assert clock.time() - begun > 120
+        runner.close()
