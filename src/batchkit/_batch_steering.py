@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any, Literal
@@ -18,9 +19,11 @@ from batchkit._events import (
     Event,
     JobCanceled,
     JobHeld,
+    JobHinted,
     JobReleased,
     JobSubmitted,
 )
+from batchkit._hints import LEAST_SECONDS
 from batchkit._jobs import (
     IN_FLIGHT,
     TERMINAL,
@@ -31,6 +34,8 @@ from batchkit._jobs import (
     JobStatus,
 )
 from batchkit.storage.base import Entry, Storage
+
+log = logging.getLogger("batchkit.runner")
 
 _S = JobStatus
 _CANCELED_AT_ONCE = frozenset({_S.PENDING, _S.PAUSED, _S.UNCERTAIN, _S.FAILED, _S.EXPIRED})
@@ -53,6 +58,7 @@ class BatchSteering(BatchView):
     def __init__(self, storage: Storage, batch: Batch, clock: Clock) -> None:
         super().__init__(storage, batch, clock)
         self._on_change: Callable[[], None] = _nothing
+        self._hinted: dict[int, float] = {}
 
     def pause(self) -> None:
         """Stops new submissions; what is in flight is polled and collected. Survives a restart."""
@@ -107,6 +113,56 @@ class BatchSteering(BatchView):
         self.storage.request_cancel(found.id, self.clock.time())
         self._on_change()
         return True
+
+    def wake(self, job: Job | int | None = None, *, handle_id: str | None = None) -> bool:
+        """Polls a job now, as far as its provider allows: what a webhook means. From any thread.
+
+        From any process, too, that opens the batch: whoever runs it looks five times a second for
+        what others heard.
+
+        Args:
+            job: the job, or its id.
+            handle_id: or its id at the provider, as a webhook names it.
+
+        Returns:
+            whether the provider works on such a job of this batch; if not, nothing happens.
+
+        Raises:
+            UsageError: neither was named, or both.
+        """
+        if (job is None) is (handle_id is None):
+            raise UsageError("name the job to wake, or handle_id=, its id at the provider")
+        known = self._pass_on(job.id if isinstance(job, Job) else job, handle_id)
+        if not known:
+            log.debug("nobody to wake: no run polls %s", repr(handle_id or job)[:80])
+        return known
+
+    def _pass_on(self, job_id: int | None, handle_id: str | None) -> bool:
+        """Leaves a hint for whoever runs the batch; whether there is such a job."""
+        found = self._polled(job_id, handle_id)
+        if found is None:
+            return False
+        now = self.clock.monotonic()
+        recent = {known: at for known, at in self._hinted.items() if now - at < LEAST_SECONDS}
+        if found.id not in recent:
+            # Hints may be forged, and come in thousands.
+            entry = Entry(JobHinted.kind, self.clock.time(), found.id)
+            self.storage.append(self._batch.id, [entry])
+        self._hinted = {found.id: now} | recent
+        return True
+
+    def _polled(self, job_id: int | None, handle_id: str | None) -> Job | None:
+        if job_id is not None:
+            found = self.storage.get(job_id)
+            if found is None or found.batch_id != self._batch.id:
+                return None
+            return found if found.status is _S.PROCESSING else None
+        of_handle = (
+            known
+            for known in self.jobs(_S.PROCESSING)
+            if known.handle is not None and known.handle.id == handle_id
+        )
+        return next(of_handle, None)
 
     def remove(self, job: Job | int) -> bool:
         """Takes a job that was never submitted off the list; whether it was there.

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from batchkit._calls import Clock
 from batchkit._config import Batch, Control
-from batchkit._events import BatchPaused
+from batchkit._events import BatchPaused, JobHinted
 from batchkit._jobs import Job, JobStatus
 from batchkit._pacer import Pacer
 from batchkit.storage.base import Entry, Storage
@@ -18,6 +18,8 @@ AT_FIRST_ERROR = "stopped at the first error"
 MOST_ROUNDS_HELD_BACK = 10
 #: Seconds between looks at what other processes wrote.
 CONTROL_INTERVAL = 0.2
+#: Lines of the journal that one look reads: what it takes is not noticed.
+MOST_LINES = 1000
 
 
 class Dispatcher:
@@ -55,6 +57,10 @@ class Dispatcher:
         self.over = False
         self.cancels: Collection[int] = ()
         self.new_cancels: Collection[int] = ()
+        #: Jobs of which other processes have heard by webhook since the last look.
+        self.new_hints: Collection[int] = ()
+        #: The last line of the journal that was read for them.
+        self.heard = 0
         self.active = 0
         self.started = 0
         #: Waits of the whole batch since a submission was last answered.
@@ -67,6 +73,7 @@ class Dispatcher:
         self._token = storage.changed()
         self._next_look = -math.inf
         self._dirty = True
+        self._behind = False
 
     @property
     def limit(self) -> int:
@@ -96,9 +103,10 @@ class Dispatcher:
             token = self.storage.changed()
             if token != self._token:
                 self._token, self._dirty = token, True
-        if not self._dirty:
+        if not (self._dirty or self._behind):
             return False
         self._dirty, self._exhausted = False, False
+        self.new_hints = self._hear()
         found = self.storage.find_batch(self.batch.name)
         if found is not None:
             self.batch = found
@@ -111,6 +119,14 @@ class Dispatcher:
         asked = self.storage.cancel_requests(self.batch.id)
         self.new_cancels, self.cancels = set(asked).difference(self.cancels), asked
         return True
+
+    def _hear(self) -> list[int]:
+        """Hints among the next lines of the journal; what is left is for the next look."""
+        lines = self.storage.journal(self.batch.id, self.heard, MOST_LINES)
+        if lines:
+            self.heard = lines[-1].seq
+        self._behind = len(lines) == MOST_LINES
+        return [entry.job_id for entry in lines if entry.kind == JobHinted.kind]
 
     def stop(self, control: Control, cause: str) -> None:
         """Ends this run: submits nothing more. A stop is of the run, not of the batch."""

@@ -28,7 +28,7 @@ from batchkit._events import JobSubmitted
 from batchkit._io import CrashError, FencedError
 from batchkit._jobs import IN_FLIGHT, Job, JobStatus
 from batchkit._redaction import ours
-from batchkit._scheduler import Scheduler, Task
+from batchkit._scheduler import Scheduler, Task, earliest
 from batchkit.clients.base import Accepted, Finished, Method
 from batchkit.storage._journal import make_event
 from batchkit.storage.base import Change, Entry
@@ -99,7 +99,7 @@ class Engine(FlowIO):
         if dispatcher.control is Control.ABORTING:
             scheduler.drop_uncritical()
         if not dispatcher.finished:
-            return _earliest(scheduler.next_due(), dispatcher.next_look())
+            return earliest(scheduler.next_due(), dispatcher.next_look())
         if self.overdue and self.clock.monotonic() < self.overdue_until:
             return self.overdue_until
         if not self.settled(self.nudge):
@@ -181,6 +181,9 @@ class Engine(FlowIO):
         """Acts on what persons want; every run starts by taking up what is in flight."""
         for job_id in self.dispatcher.new_cancels:
             self.scheduler.post(job_id)
+        for job_id in self.dispatcher.new_hints:
+            self.hints.put(job_id)
+        self.hints.take(self.scheduler.hasten)
         if self.dispatcher.control is not Control.ABORTING and not self.dispatcher.reason:
             self._attach()
 
@@ -342,8 +345,3 @@ def _expiry(job: Job) -> float:
     """When the result of a job goes, so that the soonest is collected first."""
     expires = job.result.expires if job.result is not None else None
     return math.inf if expires is None else expires
-
-
-def _earliest(*times: float | None) -> float | None:
-    known = [time for time in times if time is not None]
-    return min(known) if known else None

@@ -182,6 +182,13 @@ class JobReleased(JobEvent):
     kind: ClassVar[str] = "released"
 
 
+@attrs.frozen(kw_only=True)
+class JobHinted(JobEvent):
+    """A webhook reached a process that does not run the batch: whoever does is to poll the job."""
+
+    kind: ClassVar[str] = "hinted"
+
+
 def _concrete(cls: type[Event]) -> dict[str, type[Event]]:
     found = {cls.kind: cls} if cls.kind else {}
     for sub in cls.__subclasses__():

@@ -16,7 +16,7 @@ from batchkit._calls import Clock
 from batchkit._clock import SystemClock
 from batchkit._config import BatchConfig, Control
 from batchkit._engine import Engine
-from batchkit._errors import StorageError, UsageError
+from batchkit._errors import StorageError
 from batchkit._events import Event
 from batchkit._handle import BatchHandle
 from batchkit._i18n import text
@@ -235,27 +235,11 @@ class BatchRunner(BatchAdding):
         self.storage.update_batch(self._batch.id, max_concurrent=value)
         self._nudge()
 
-    def wake(self, job: Job | int | None = None, *, handle_id: str | None = None) -> bool:
-        """Polls a job now, as far as its provider allows: what a webhook means. From any thread.
-
-        Args:
-            job: the job, or its id.
-            handle_id: or its id at the provider, as a webhook names it.
-
-        Returns:
-            whether a run of this runner polls such a job; if not, nothing happens.
-
-        Raises:
-            UsageError: neither was named, or both.
-        """
-        if (job is None) is (handle_id is None):
-            raise UsageError("name the job to wake, or handle_id=, its id at the provider")
+    def _pass_on(self, job_id: int | None, handle_id: str | None) -> bool:
         engine = self._engine
-        job_id = job.id if isinstance(job, Job) else job
-        known = engine is not None and engine.hint(job_id, handle_id)
-        if not known:
-            log.debug("nobody to wake: no run here polls %s", repr(handle_id or job)[:80])
-        return known
+        if engine is None:
+            return super()._pass_on(job_id, handle_id)
+        return engine.hint(job_id, handle_id)
 
     def attach_engine(self, engine: Engine) -> None:
         """For a :class:`~batchkit._session.Session`: the run that starts now."""

@@ -198,6 +198,12 @@ class Scheduler:
                 self.drop(task)
 
 
+def earliest(*times: float | None) -> float | None:
+    """The first of several times, of those that are known."""
+    known = [time for time in times if time is not None]
+    return min(known) if known else None
+
+
 #: So many forgotten deadlines are not worth a sweep.
 _FEW = 256
 #: The stamp of a task whose flow has ended or was dropped.

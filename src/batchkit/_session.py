@@ -76,7 +76,8 @@ class Session:
             client = bind_client(self._spec)
             batch = self._open(client)
             engine = self._engine(client, batch, epoch)
-            self._tell(BatchStarted, None)
+            # What others heard before is of no use: everything in flight is polled now.
+            engine.dispatcher.heard = self._tell(BatchStarted, None)
         except BaseException:
             runner.storage.release(batch_id)
             if client is not None:
@@ -189,9 +190,11 @@ class Session:
             # The run is ending with the first fault of this storage; this one adds nothing.
             log.warning("the end of the run could not be written down: %s", exc)
 
-    def _tell(self, cls: type[Event], data: dict[str, int] | None) -> None:
+    def _tell(self, cls: type[Event], data: dict[str, int] | None) -> int:
+        """Notes an event of the batch; its number in the journal."""
         runner = self._runner
         entry = Entry(cls.kind, runner.clock.time(), data=data)
         seq = runner.storage.append(runner.batch.id, [entry])
         if runner.bus.listens(cls):
             runner.bus.tell(make_event(cls, entry, runner.batch.id, None, seq))
+        return seq

@@ -286,7 +286,8 @@ class Storage(Protocol):
         """A token that differs once a person, or another process, has written.
 
         What only persons do raises it: changes of a batch or its control, additions, removals,
-        steering, wishes to cancel, a prune that deleted something. A runner's saves do not.
+        steering, wishes to cancel, lines that are appended, a prune that deleted something. A
+        runner's saves do not.
         """
         ...
 

@@ -281,6 +281,7 @@ class MemoryStorage:
     def append(self, batch_id: int, entries: Sequence[Entry]) -> int:
         with self._lock:
             first = len(self._log) + 1
+            self._noted += 1
             for entry in entries:
                 self._note(self._shelves[batch_id], entry)
             return first

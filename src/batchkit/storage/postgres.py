@@ -266,6 +266,7 @@ class PostgresStorage(Reading):
     # -- journal ---------------------------------------------------------------------------
 
     def append(self, batch_id: int, entries: Sequence[Entry]) -> int:
+        self._noted += 1
         safe = any(entry.data and "handle" in entry.data for entry in entries)
         n = len(entries)
         head, *_ = self._commit(

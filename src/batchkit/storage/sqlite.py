@@ -262,6 +262,7 @@ class SQLiteStorage:
     # -- journal ---------------------------------------------------------------------------
 
     def append(self, batch_id: int, entries: Sequence[Entry]) -> int:
+        self._noted += 1
         safe = any(entry.data and "handle" in entry.data for entry in entries)
         with self._writing(power_safe=safe) as db:
             return writes.journal(db, [(batch_id, entry) for entry in entries])

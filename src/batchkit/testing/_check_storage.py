@@ -10,6 +10,7 @@ from batchkit._config import Control
 from batchkit._errors import BatchBusyError
 from batchkit._events import (
     BatchPaused,
+    JobHinted,
     JobSubmitted,
     JobSubmitting,
 )
@@ -168,6 +169,7 @@ def _facts(storage: Storage) -> None:
     storage.claim(batch, epoch, 1, NOW)
     equal(storage.changed(), before, "token after a runner's own writes")
     acts: dict[str, Callable[[], object]] = {
+        "append": lambda: storage.append(batch, [Entry(JobHinted.kind, NOW, job.id)]),
         "request_cancel": lambda: storage.request_cancel(job.id, NOW),
         "add": lambda: storage.add(batch, [new_job("b")], NOW),
         "steer": lambda: storage.steer(_of(storage, "b").evolve(priority=1), _S.PENDING, None),
