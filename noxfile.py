@@ -39,8 +39,8 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = [version for version in nox.project.python_versions(PYPROJECT) if runs(version)]
 OLDEST = PYTHONS[0]
 
-#: Tests run side by side, in processes of their own; one more than the cores, since many wait.
-WORKERS = f"--numprocesses={min(4, (os.cpu_count() or 1) + 1)}"
+#: Tests run side by side, in processes of their own; twice as many as cores, since many wait.
+WORKERS = (f"--numprocesses={min(8, 2 * (os.cpu_count() or 1))}", "--dist=worksteal")
 #: The package with everything that its tests and its documentation import.
 WHOLE = ("-e", ".[demo,trio,postgres,keyring]")
 
@@ -76,13 +76,13 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
     if session.python != OLDEST:
-        session.run("pytest", "-q", WORKERS, "-m", "not slow")
+        session.run("pytest", "-q", *WORKERS, "-m", "not slow")
         return
     env = {"COVERAGE_CORE": "ctrace"}
     session.run("coverage", "erase", silent=True)
-    session.run("coverage", "run", "-m", "pytest", "-q", WORKERS, "-m", "not slow", env=env)
-    # Mostly waiting for processes that die; what they run is measured above.
-    session.run("pytest", "-q", "--numprocesses=4", "-m", "slow")
+    session.run("coverage", "run", "-m", "pytest", "-q", *WORKERS, "-m", "not slow", env=env)
+    # Mostly processes that die; what they run is measured above.
+    session.run("pytest", "-q", *WORKERS, "-m", "slow")
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
     session.run("coverage", "report", "--fail-under=100", f"--include={CORE}")
@@ -229,7 +229,7 @@ def vendors(session: nox.Session) -> None:
     session.install(*WHOLE, *dependencies("tests"))
     env = {"BATCHKIT_VENDOR_JOBS": "200"}
     words = session.posargs or ["-m", "slow"]
-    session.run("pytest", "tests/vendors", "-q", WORKERS, *words, env=env)
+    session.run("pytest", "tests/vendors", "-q", *WORKERS, *words, env=env)
 
 
 @nox.session(python=OLDEST)
@@ -264,7 +264,9 @@ def simulation(session: nox.Session) -> None:
 def crash(session: nox.Session) -> None:
     """Processes that die at every point, and again at every point of the recovery."""
     session.install("-e", ".[trio]", *dependencies("tests"))
-    session.run("pytest", "tests/crash", *session.posargs, env={"BATCHKIT_EVERY_DEATH": "1"})
+    env = {"BATCHKIT_EVERY_DEATH": "1"}
+    where = ("tests/crash", "tests/flow/test_crash_everywhere.py")
+    session.run("pytest", *WORKERS, *where, *session.posargs, env=env)
 
 
 @nox.session(python=OLDEST)

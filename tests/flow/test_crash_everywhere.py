@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -128,9 +129,13 @@ def test_every_point_of_death_recovers(
     world.judge("no point")
     assert {item: str(job.status) for item, job in world.left.items()} == ENDS
     held = Counter[str]()
-    for point in range(1, len(whole.passed) + 1):
+    every = range(1, len(whole.passed) + 1)
+    if kind == "sqlite" and not os.environ.get("BATCHKIT_EVERY_DEATH"):
+        # Real processes die at each of them on SQLite: see tests/crash.
+        every = every[::4]
+    for point in every:
         held += die_at(point, World(executor, kind, tmp_path / str(point)))
-    points, more = len(whole.passed), held["more"]
+    points, more = len(every), held["more"]
     tell(f"{executor} on {kind}: {points} points of death, {more} held more")
 
 
