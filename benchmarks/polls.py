@@ -9,7 +9,8 @@ Measured per job, as median and as the tenth and ninetieth percentile: status qu
 for the result counts too), and seconds from the end of the job to the answer that tells it.
 
 Not measured: webhooks, queries that fail, what limits of the account make of many pollers.
-OpenRouter's SDK has no helper. OpenAI's server asks for pauses of a second, its SDK's own default.
+The SDKs of OpenRouter and of Google's Interactions have no helper. OpenAI's server asks for pauses
+of a second, its SDK's own default.
 
 Run it with ``python benchmarks/polls.py``, where the SDKs are that ``nox -s vendor_sdks`` installs.
 Minutes, most of them for fal-client, which asks ten times a second.
@@ -35,8 +36,10 @@ from batchkit.testing.vendors import VendorServer
 #: Which of a provider's models generates; who has none here transcribes.
 MODELS = {
     "fal": "fal-ai/veo3.1/fast",
+    "google": "gemini-omni-1.2-flash",
     "openai-videos": "sora-2",
     "openrouter": "google/veo-3.1",
+    "replicate": "kwaivgi/kling-v2.1",
     "runway": "gen4.5",
 }
 
@@ -88,6 +91,16 @@ def openai_videos(server: VendorServer) -> Callable[[str], object]:
         api_key=server.provider.api_key, base_url=f"{server.url}/v1"
     )
     return lambda prompt: sdk.videos.create_and_poll(prompt=prompt)
+
+
+def replicate(server: VendorServer) -> Callable[[str], object]:
+    """``wait``: every 0.5 s."""
+    _patched("replicate.prediction", server)
+    sdk: Any = importlib.import_module("replicate").Client(
+        api_token=server.provider.api_key, base_url=server.url
+    )
+    model = MODELS["replicate"]
+    return lambda prompt: sdk.predictions.create(model=model, input={"prompt": prompt}).wait()
 
 
 def runway(server: VendorServer) -> Callable[[str], object]:
@@ -148,6 +161,7 @@ SDKS: dict[str, tuple[str, Callable[[VendorServer], Callable[[str], object]]]] =
     "fal": ("fal-client", fal),
     "gladia": ("gladiaio-sdk", gladia),
     "openai-videos": ("openai", openai_videos),
+    "replicate": ("replicate", replicate),
     "runway": ("runwayml", runway),
     "speechmatics": ("speechmatics-batch", speechmatics),
 }

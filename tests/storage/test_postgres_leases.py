@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +110,22 @@ def test_only_one_of_many_gets_it(make: Make) -> None:
     for thread in threads:
         thread.join()
     assert (got, len(busy)) == ([1], 5)
+
+
+def test_a_lease_is_not_taken_away_in_the_moment_in_which_it_was_given(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make(), make(rescue=tmp_path / "of-the-second.jsonl")
+    batch, take = first.open_batch("b", NOW).id, first._take
+
+    def and_another_comes(*asked: Any) -> Any:
+        found = take(*asked)
+        with pytest.raises(BatchBusyError):
+            second.acquire(batch)
+        return found
+
+    monkeypatch.setattr(first, "_take", and_another_comes)
+    assert first.acquire(batch) == 1
 
 
 def test_the_thread_renews_the_lease(make: Make, world: World) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,6 +82,7 @@ class PostgresStorage(Reading):
         self.location = self._db.location
         self._lease, self._noted = lease_seconds, 0
         self._owned: set[int] = set()
+        self._acquiring = threading.Lock()
         self._rescue_path = Path(rescue) if rescue else _state_file(self._db.uid)
         self._commit = self._db.commit
         #: Wakes others when the transaction commits.
@@ -129,18 +131,31 @@ class PostgresStorage(Reading):
 
     def acquire(self, batch_id: int) -> int:
         self._keeper.start()
+        # First: a lease whose storage is not known to this process is taken for a dead one's.
+        with self._acquiring:
+            note_held(self._me.token, batch_id)
+            try:
+                epoch = self._taken(batch_id)
+                self._owned.add(batch_id)
+            finally:
+                if batch_id not in self._owned:
+                    note_released(self._me.token, batch_id)
+            self._keeper.hold(batch_id, epoch)
+        return epoch
+
+    def _taken(self, batch_id: int) -> int:
+        """The epoch of the lease, which is this storage's now."""
         # Within the block the file is locked; it stays when the block fails.
         with self._rescue_file(batch_id).taken_over() as handles:
             # A process that died here had written them already.
             rescued = missing(handles, self._handles)
             epoch, holder, name = self._take(batch_id, rescued, None)
-            if not epoch and batch_id not in self._owned and holder.is_dead(batch_id):
+            # Its own lease may be one that an outage kept it from giving back.
+            over = holder.token == self._me.token or holder.is_dead(batch_id)
+            if not epoch and batch_id not in self._owned and over:
                 epoch, holder, name = self._take(batch_id, rescued, holder.token)
             if not epoch:
                 raise holder.busy(name)
-        self._owned.add(batch_id)
-        note_held(self._me.token, batch_id)
-        self._keeper.hold(batch_id, epoch)
         return epoch
 
     def _rescue_file(self, batch_id: int) -> RescueFile:
