@@ -19,11 +19,10 @@ from batchkit._events import (
     Event,
     JobCanceled,
     JobHeld,
-    JobHinted,
     JobReleased,
     JobSubmitted,
 )
-from batchkit._hints import LEAST_SECONDS
+from batchkit._hint_sender import HintSender
 from batchkit._jobs import (
     IN_FLIGHT,
     TERMINAL,
@@ -58,7 +57,7 @@ class BatchSteering(BatchView):
     def __init__(self, storage: Storage, batch: Batch, clock: Clock) -> None:
         super().__init__(storage, batch, clock)
         self._on_change: Callable[[], None] = _nothing
-        self._hinted: dict[int, float] = {}
+        self._hint_sender = HintSender(storage, batch.id, clock)
 
     def pause(self) -> None:
         """Stops new submissions; what is in flight is polled and collected. Survives a restart."""
@@ -117,52 +116,30 @@ class BatchSteering(BatchView):
     def wake(self, job: Job | int | None = None, *, handle_id: str | None = None) -> bool:
         """Polls a job now, as far as its provider allows: what a webhook means. From any thread.
 
-        From any process, too, that opens the batch: whoever runs it looks five times a second for
-        what others heard.
+        From any process, too, that opens the batch: where its run is not of this runner, the
+        storage passes the hint on (see :class:`JobHinted`), which takes a moment.
 
         Args:
             job: the job, or its id.
             handle_id: or its id at the provider, as a webhook names it.
 
         Returns:
-            whether the provider works on such a job of this batch; if not, nothing happens.
+            whether such a job of this batch is in flight; if not, nothing happens.
 
         Raises:
             UsageError: neither was named, or both.
+            StorageError: the storage that passes it on cannot be used.
         """
         if (job is None) is (handle_id is None):
             raise UsageError("name the job to wake, or handle_id=, its id at the provider")
         known = self._pass_on(job.id if isinstance(job, Job) else job, handle_id)
         if not known:
-            log.debug("nobody to wake: no run polls %s", repr(handle_id or job)[:80])
+            log.debug("nobody to wake: no job in flight is %s", repr(handle_id or job)[:80])
         return known
 
     def _pass_on(self, job_id: int | None, handle_id: str | None) -> bool:
-        """Leaves a hint for whoever runs the batch; whether there is such a job."""
-        found = self._polled(job_id, handle_id)
-        if found is None:
-            return False
-        now = self.clock.monotonic()
-        recent = {known: at for known, at in self._hinted.items() if now - at < LEAST_SECONDS}
-        if found.id not in recent:
-            # Hints may be forged, and come in thousands.
-            entry = Entry(JobHinted.kind, self.clock.time(), found.id)
-            self.storage.append(self._batch.id, [entry])
-        self._hinted = {found.id: now} | recent
-        return True
-
-    def _polled(self, job_id: int | None, handle_id: str | None) -> Job | None:
-        if job_id is not None:
-            found = self.storage.get(job_id)
-            if found is None or found.batch_id != self._batch.id:
-                return None
-            return found if found.status is _S.PROCESSING else None
-        of_handle = (
-            known
-            for known in self.jobs(_S.PROCESSING)
-            if known.handle is not None and known.handle.id == handle_id
-        )
-        return next(of_handle, None)
+        """Tells whoever runs the batch; whether there is such a job."""
+        return self._hint_sender.send(job_id, handle_id)
 
     def remove(self, job: Job | int) -> bool:
         """Takes a job that was never submitted off the list; whether it was there.

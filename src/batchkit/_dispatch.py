@@ -61,6 +61,8 @@ class Dispatcher:
         self.new_hints: Collection[int] = ()
         #: The last line of the journal that was read for them.
         self.heard = 0
+        #: There are lines beyond it.
+        self.behind = False
         self.active = 0
         self.started = 0
         #: Waits of the whole batch since a submission was last answered.
@@ -73,7 +75,6 @@ class Dispatcher:
         self._token = storage.changed()
         self._next_look = -math.inf
         self._dirty = True
-        self._behind = False
 
     @property
     def limit(self) -> int:
@@ -103,7 +104,7 @@ class Dispatcher:
             token = self.storage.changed()
             if token != self._token:
                 self._token, self._dirty = token, True
-        if not (self._dirty or self._behind):
+        if not (self._dirty or self.behind):
             return False
         self._dirty, self._exhausted = False, False
         self.new_hints = self._hear()
@@ -125,7 +126,7 @@ class Dispatcher:
         lines = self.storage.journal(self.batch.id, self.heard, MOST_LINES)
         if lines:
             self.heard = lines[-1].seq
-        self._behind = len(lines) == MOST_LINES
+        self.behind = len(lines) == MOST_LINES
         return [entry.job_id for entry in lines if entry.kind == JobHinted.kind]
 
     def stop(self, control: Control, cause: str) -> None:

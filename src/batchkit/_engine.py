@@ -99,7 +99,9 @@ class Engine(FlowIO):
         if dispatcher.control is Control.ABORTING:
             scheduler.drop_uncritical()
         if not dispatcher.finished:
-            return earliest(scheduler.next_due(), dispatcher.next_look())
+            # What is left to be read is read at once; but others get their turn.
+            due = earliest(scheduler.next_due(), dispatcher.next_look())
+            return start if dispatcher.behind else due
         if self.overdue and self.clock.monotonic() < self.overdue_until:
             return self.overdue_until
         if not self.settled(self.nudge):
@@ -181,11 +183,11 @@ class Engine(FlowIO):
         """Acts on what persons want; every run starts by taking up what is in flight."""
         for job_id in self.dispatcher.new_cancels:
             self.scheduler.post(job_id)
+        if self.dispatcher.control is not Control.ABORTING and not self.dispatcher.reason:
+            self._attach()
         for job_id in self.dispatcher.new_hints:
             self.hints.put(job_id)
         self.hints.take(self.scheduler.hasten)
-        if self.dispatcher.control is not Control.ABORTING and not self.dispatcher.reason:
-            self._attach()
 
     def _attach(self) -> None:
         """Takes up every job in flight, and at the start the uncertain ones too."""

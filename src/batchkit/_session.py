@@ -76,7 +76,7 @@ class Session:
             client = bind_client(self._spec)
             batch = self._open(client)
             engine = self._engine(client, batch, epoch)
-            # What others heard before is of no use: everything in flight is polled now.
+            # What others heard before may be long answered; each job is polled at its time.
             engine.dispatcher.heard = self._tell(BatchStarted, None)
         except BaseException:
             runner.storage.release(batch_id)

@@ -14,7 +14,8 @@ import pytest
 from batchkit import BatchResumed, BatchRunner, Job, JobHinted, JobStatus, JobSubmitted, PollPolicy
 from batchkit._dispatch import MOST_LINES
 from batchkit._handle import BatchHandle
-from batchkit.storage import MemoryStorage, SQLiteStorage
+from batchkit._hint_sender import MOST_A_MINUTE
+from batchkit.storage import EncryptedStorage, MemoryStorage, SQLiteStorage, Storage, generate_key
 from batchkit.storage.base import Entry
 from batchkit.testing import Crash, FakeClient, FakeClock, FakeProvider, FakeServer
 from waiting_kit import until
@@ -53,7 +54,7 @@ def start(fake: FakeServer) -> Iterator[Start]:
     """Starts a batch of one job that is polled every hour; returns once it is accepted."""
     started: list[BatchHandle] = []
 
-    def begin(where: str, executor: str = "threads") -> tuple[BatchHandle, Job]:
+    def begin(where: str | Storage, executor: str = "threads") -> tuple[BatchHandle, Job]:
         runner = BatchRunner(
             fake.client(), storage=where, executor=executor, poll=PollPolicy.fixed(3600), delay=0
         )
@@ -124,19 +125,55 @@ def test_a_long_journal_does_not_hide_it(start: Start, fake: FakeServer, tmp_pat
     assert fake.provider.jobs["remote-1"].polls == 1
 
 
-def test_a_flood_leaves_one_line_a_second(start: Start, fake: FakeServer, tmp_path: Path) -> None:
+def test_one_that_comes_too_early_does_not_swallow_the_next(
+    start: Start, fake: FakeServer, tmp_path: Path
+) -> None:
+    where = str(tmp_path / "batch.db")
+    handle, _ = start(where)
+    job = fake.provider.jobs["remote-1"]
+    with BatchRunner.open(where) as page:
+        assert page.wake(handle_id="remote-1")
+        until(lambda: job.polls == 1)
+        pass_time(fake)
+        assert page.wake(handle_id="remote-1")
+    assert handle.result(20).ok
+    assert job.polls == 2
+
+
+def test_a_flood_leaves_some_lines_a_minute(start: Start, fake: FakeServer, tmp_path: Path) -> None:
     where = str(tmp_path / "batch.db")
     handle, job = start(where)
     clock = FakeClock()
     with BatchRunner.open(where, clock=clock) as page:
-        for _ in range(30):
+        for _ in range(200):
             assert page.wake(handle_id="remote-1")
-            clock.advance(0.1)
+            clock.advance(0.5)
         assert not page.wake(job.id + 1)
         hints = [event for event in page.events() if isinstance(event, JobHinted)]
-    assert len(hints) == 3
+        assert len(hints) == 2 * MOST_A_MINUTE
+        pass_time(fake)
+        handle.wake(job)
+        assert handle.result(20).ok
+        assert not page.wake(handle_id="remote-1")
+
+
+def test_through_an_encrypted_storage(start: Start, fake: FakeServer, tmp_path: Path) -> None:
+    key, path = generate_key(), tmp_path / "batch.db"
+    handle, _ = start(EncryptedStorage(SQLiteStorage(path), key=key))
     pass_time(fake)
-    handle.wake(job)
+    page = EncryptedStorage(SQLiteStorage(path), key=key)
+    assert BatchRunner.open(page).wake(handle_id="remote-1")
+    assert handle.result(20).ok
+    page.close()
+
+
+def test_through_the_very_storage_of_the_run(
+    start: Start, fake: FakeServer, tmp_path: Path
+) -> None:
+    shared = SQLiteStorage(tmp_path / "batch.db")
+    handle, _ = start(shared)
+    pass_time(fake)
+    assert BatchRunner.open(shared).wake(handle_id="remote-1")
     assert handle.result(20).ok
 
 

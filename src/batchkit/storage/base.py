@@ -285,8 +285,8 @@ class Storage(Protocol):
     def changed(self) -> object:
         """A token that differs once a person, or another process, has written.
 
-        What only persons do raises it: changes of a batch or its control, additions, removals,
-        steering, wishes to cancel, lines that are appended, a prune that deleted something. A
+        What persons do raises it: changes of a batch or its control, additions, removals, steering,
+        wishes to cancel, a prune that deleted something; and so does every :meth:`append`. A
         runner's saves do not.
         """
         ...

@@ -281,9 +281,9 @@ class MemoryStorage:
     def append(self, batch_id: int, entries: Sequence[Entry]) -> int:
         with self._lock:
             first = len(self._log) + 1
-            self._noted += 1
             for entry in entries:
                 self._note(self._shelves[batch_id], entry)
+            self._noted += 1
             return first
 
     def journal(self, batch_id: int, since: int = 0, limit: int = 1000) -> Sequence[Entry]:

@@ -281,7 +281,6 @@ class PostgresStorage(Reading):
     # -- journal ---------------------------------------------------------------------------
 
     def append(self, batch_id: int, entries: Sequence[Entry]) -> int:
-        self._noted += 1
         safe = any(entry.data and "handle" in entry.data for entry in entries)
         n = len(entries)
         head, *_ = self._commit(
@@ -292,6 +291,7 @@ class PostgresStorage(Reading):
         )
         if not head:
             raise gone(batch_id)
+        self._noted += 1
         first: int = head[0][0]
         return first
 

@@ -262,10 +262,11 @@ class SQLiteStorage:
     # -- journal ---------------------------------------------------------------------------
 
     def append(self, batch_id: int, entries: Sequence[Entry]) -> int:
-        self._noted += 1
         safe = any(entry.data and "handle" in entry.data for entry in entries)
         with self._writing(power_safe=safe) as db:
-            return writes.journal(db, [(batch_id, entry) for entry in entries])
+            first = writes.journal(db, [(batch_id, entry) for entry in entries])
+        self._noted += 1
+        return first
 
     def journal(self, batch_id: int, since: int = 0, limit: int = 1000) -> Sequence[Entry]:
         with self._reading() as db:
