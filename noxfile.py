@@ -263,7 +263,7 @@ def simulation(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def crash(session: nox.Session) -> None:
     """Processes that die at every point, and again at every point of the recovery."""
-    session.install("-e", ".[trio]", *dependencies("tests"))
+    session.install(*WHOLE, *dependencies("tests"))
     env = {"BATCHKIT_EVERY_DEATH": "1"}
     where = ("tests/crash", "tests/flow/test_crash_everywhere.py")
     session.run("pytest", *WORKERS, *where, *session.posargs, env=env)

@@ -71,6 +71,8 @@ def start(fake: FakeServer) -> Iterator[Start]:
         handle.stop(now=True)
         handle.result(20)
         handle.runner.close()
+        # A storage that was given is not its runner's to close.
+        handle.runner.storage.close()
 
 
 def webhooks(where: str, *handles: str) -> list[bool]:
