@@ -14,6 +14,17 @@ from batchkit.storage import JSONStorage, MemoryStorage, SQLiteStorage, Storage
 from batchkit.testing import FakeClock
 from telling_kit import Tell
 
+try:
+    import hypothesis
+except ImportError:  # of the core alone, nothing is drawn
+    pass
+else:
+    # How long an example takes says how busy the machine is, and nothing of what is tested.
+    hypothesis.settings.register_profile(
+        "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("tests")
+
 EXECUTORS = ("sequential", "threads", "asyncio", "trio")
 STORAGES = ("memory", "sqlite", "json")
 

@@ -32,9 +32,9 @@ def test_a_bell_that_was_rung_ends_the_next_wait() -> None:
     bell.ring()
     bell.ring()
     begin = time.monotonic()
-    bell.wait(10)
+    bell.wait(60)
 
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
     bell.wait(0.001)
 
 

@@ -178,7 +178,6 @@ def test_a_callback_that_raises_is_counted_logged_and_harmless(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-@pytest.mark.usefixtures("short_grace")
 def test_a_callback_that_exits_silences_nobody(make_runner: MakeRunner) -> None:
     heard: list[str] = []
     runner = make_runner(FakeClient(FakeProvider()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from batchkit import (
     Event,
     JobStatus,
 )
+from batchkit._dispatch import CONTROL_INTERVAL
 from batchkit.testing import FakeClient, FakeProvider
 from waiting_kit import until
 
@@ -77,7 +77,7 @@ def test_a_pause_survives_a_restart_which_still_collects(
         assert again.run().ok
 
 
-def test_another_process_pauses_and_resumes_within_half_a_second(
+def test_another_process_pauses_and_resumes(
     client: Manual, make_runner: MakeRunner, tmp_path: Path
 ) -> None:
     db = tmp_path / "batch.db"
@@ -87,17 +87,15 @@ def test_another_process_pauses_and_resumes_within_half_a_second(
     assert client.polled.wait(10)
 
     steer(db, "pause")
-    begin = time.monotonic()
+    # It looks twice in half a second at least; that it may sleep no longer, test_waits.py shows.
+    assert CONTROL_INTERVAL <= 0.25
     until(lambda: handle.progress().paused and runner.why(2).endswith("pausado"))
-    assert time.monotonic() - begin < 0.5
     client.finish.set()
     until(lambda: runner.job(1).done)
     assert client.submitted == ["a"]
 
     steer(db, "resume")
-    begin = time.monotonic()
     until(lambda: client.submitted == ["a", "b"])
-    assert time.monotonic() - begin < 0.5
     assert handle.result(10).ok
     runner.close()
 

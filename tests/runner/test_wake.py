@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -118,7 +119,7 @@ def test_a_webhook_saves_every_query_but_one(
 
     assert handle.result(20).ok
     assert polls(server) == 1
-    assert receiver.outcomes == [True]
+    until(lambda: receiver.outcomes == [True])
     result = handle.runner.job(job).result
     assert result is not None
     assert result.path is not None
@@ -155,7 +156,7 @@ def test_a_forged_one_wakes_nobody(
     pass_time(server)
 
     summary = handle.result(20)
-    assert receiver.outcomes == ["signature", True]
+    until(lambda: receiver.outcomes == ["signature", True])
     assert summary.counts == {JobStatus.FAILED: 1}, "the forger had said that it succeeded"
     assert polls(server) == 1
 
@@ -213,15 +214,16 @@ def test_a_flood_from_many_threads_is_a_query_a_second(
     threads = [threading.Thread(target=flood) for _ in range(4)]
     for thread in threads:
         thread.start()
-    until(lambda: polls(server) == 2)
-    pass_time(server)
+    begin = time.monotonic()
     try:
+        until(lambda: polls(server) >= 2)
+        pass_time(server)
         assert handle.result(20).ok
     finally:
         over.set()
         for thread in threads:
             thread.join()
-    assert polls(server) == 3
+    assert 3 <= polls(server) <= 3 + (time.monotonic() - begin)
 
 
 def test_nobody_is_woken_without_a_run(make_runner: MakeRunner) -> None:

@@ -42,7 +42,8 @@ def fake() -> Iterator[FakeServer]:
 @pytest.fixture(params=["batch.db", "batch.jsonl", "postgres"])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
-        return str(request.getfixturevalue("server").dsn())
+        schema = request.getfixturevalue("schema")
+        return str(request.getfixturevalue("server").dsn(schema=schema))
     return str(tmp_path / request.param)
 
 

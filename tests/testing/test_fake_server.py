@@ -131,7 +131,7 @@ def test_every_fault_is_named_and_explained() -> None:
 
 
 def test_nobody_listens_for_a_while(server: FakeServer, call: Caller) -> None:
-    server.refuse(0.3)
+    server.refuse(3.0)
 
     assert outcome(call.submit) == "ConnectError"
     assert eventually(lambda: outcome(call.submit) == "201")
@@ -140,7 +140,7 @@ def test_nobody_listens_for_a_while(server: FakeServer, call: Caller) -> None:
 def test_a_refusal_can_be_scripted_and_comes_after_the_answer(
     server: FakeServer, call: Caller
 ) -> None:
-    server.provider.script_next("submit:refuse:0.3")
+    server.provider.script_next("submit:refuse:3.0")
 
     assert outcome(call.submit) == "201"
     assert outcome(call.submit) == "ConnectError"
