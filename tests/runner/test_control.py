@@ -77,7 +77,7 @@ def test_a_pause_survives_a_restart_which_still_collects(
         assert again.run().ok
 
 
-def test_another_process_pauses_and_resumes(
+def test_another_process_pauses_and_resumes_within_half_a_second(
     client: Manual, make_runner: MakeRunner, tmp_path: Path
 ) -> None:
     db = tmp_path / "batch.db"
