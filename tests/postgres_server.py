@@ -64,9 +64,7 @@ class Server:
         # PostgreSQL refuses to run as root.
         self._as: dict[str, Any] = {"user": "nobody"} if os.geteuid() == 0 else {}
         self._programs = self._reachable(programs)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = 0
 
     def _reachable(self, programs: Path) -> Path:
         if not self._as:
@@ -86,6 +84,10 @@ class Server:
     def create(self) -> None:
         options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
         self._run("initdb", "-D", str(self.data), *options)
+        # Not before: making the files takes seconds, in which another program may take the port.
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(SETTINGS.format(port=self.port, folder=self.folder))
         (self.data / "pg_hba.conf").write_text(HBA)

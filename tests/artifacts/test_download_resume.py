@@ -81,7 +81,7 @@ def test_a_broken_download_is_gone_on_with(
 
 
 def test_a_stalled_download_ends_and_is_gone_on_with(tmp_path: Path, server: FileServer) -> None:
-    folder = LocalFolder(tmp_path / "out", limits=Limits(allow_private=True, stall=0.3))
+    folder = LocalFolder(tmp_path / "out", limits=Limits(allow_private=True, stall=1.0))
     server.answers.append(Answer(stall=HALF))
     error = breaks(folder, server)
     assert "ReadTimeout" in str(error)

@@ -19,26 +19,32 @@ NAMES = ("austen-0870.webm", "austen-0880.wav", "austen-0890.mp3", "jfk-inaugura
 @pytest.mark.slow
 def test_transcribe_killed_in_the_middle_and_run_again(tmp_path: Path) -> None:
     words = ("transcribe", str(MEDIA), "--max-concurrent", "1", "--template", "{stem}.{ext}")
-    process = start(tmp_path, *words)
-    until(process, tmp_path, "completed", 1)
-    process.kill()
-    process.communicate()
-    done = set(journal(tmp_path, "completed"))
+    # A machine that stalls this test for seconds lets the program end before it is killed.
+    for turn in range(3):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        process = start(folder, *words)
+        until(process, folder, "completed", 1)
+        process.kill()
+        process.communicate()
+        done = set(journal(folder, "completed"))
+        if len(done) < 4:
+            break
     assert 1 <= len(done) < 4
 
-    again = call(tmp_path, *words)
+    again = call(folder, *words)
     assert again.returncode == 0, again.stderr
     assert "known already: 4" in again.stderr
     assert "All done (batch transcripts): 4 of 4" in again.stdout
-    submissions = journal(tmp_path, "submitting")
+    submissions = journal(folder, "submitting")
     assert {job: submissions[job] for job in done} == dict.fromkeys(done, 1)
     assert max(submissions.values()) <= 2
-    assert set(journal(tmp_path, "completed").values()) == {1}
+    assert set(journal(folder, "completed").values()) == {1}
     expected = {f"{Path(n).stem}.{ext}" for n in NAMES for ext in ("txt", "srt", "vtt", "json")}
-    found = {path.name for path in (tmp_path / "transcripts").iterdir()}
+    found = {path.name for path in (folder / "transcripts").iterdir()}
     # A file that was being written may be left under its temporary name; none is there twice.
     assert {name for name in found if not name.startswith(".")} - {"manifest.jsonl"} == expected
-    spoken = (tmp_path / "transcripts" / "jfk-inaugural.txt").read_text()
+    spoken = (folder / "transcripts" / "jfk-inaugural.txt").read_text()
     assert "what you can do for your country" in spoken
 
 

@@ -243,7 +243,7 @@ from batchkit._requests import dump_request
 from batchkit.storage import EncryptedStorage, NewJob
 print("ready", flush=True)
 sys.stdin.readline()
-storage = EncryptedStorage(sys.argv[1], key={KEY!r})
+storage = EncryptedStorage(sys.argv[1], key={KEY!r}, timeout=30)
 batch = storage.open_batch("b", 1.0).id
 r = GenerateVideo(prompt="the same")
 [(job, new)] = storage.add(batch, [NewJob(identity="i", request=r, stored=dump_request(r))], 1.0)

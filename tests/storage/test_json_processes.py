@@ -148,7 +148,7 @@ from batchkit.storage import JSONStorage, NewJob, json_file
 json_file._GROWTH = 3000
 print("ready", flush=True)
 sys.stdin.readline()
-storage = JSONStorage(sys.argv[1])
+storage = JSONStorage(sys.argv[1], timeout=30)
 batch = storage.open_batch("b", 1.0).id
 for turn in range(60):
     r = GenerateVideo(prompt=str(turn))

@@ -159,7 +159,7 @@ stop = threading.Event()
 def write():
     while not stop.is_set():
         storage.append(batch, [Entry("paused", 1.0) for _ in range(50)])
-        time.sleep(0)  # Lets the other thread have the lock.
+        time.sleep(0.002)  # Lets the other thread have the lock.
 thread = threading.Thread(target=write)
 thread.start()
 for number in range(10):

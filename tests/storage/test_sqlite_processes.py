@@ -101,7 +101,7 @@ import sys
 from batchkit.storage import SQLiteStorage
 print("ready", flush=True)
 sys.stdin.readline()
-print(SQLiteStorage(sys.argv[1]).open_batch("b", 1.0).uid, flush=True)
+print(SQLiteStorage(sys.argv[1], timeout=30).open_batch("b", 1.0).uid, flush=True)
 """
 
 
