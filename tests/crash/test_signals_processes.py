@@ -119,7 +119,17 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def hear_hang_ups() -> Iterator[None]:
+    """Under nohup everything is deaf to them, and the programs that tests start would be too."""
+    before = signal.getsignal(signal.SIGHUP)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
+def place(tmp_path: Path, hear_hang_ups: None) -> Iterator[Place]:
     made = Place(tmp_path)
     yield made
     for program in made.programs:
