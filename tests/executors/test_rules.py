@@ -53,6 +53,7 @@ def test_sync_and_async_clients_work_under_every_executor(
     assert provider.ledger.charges == {"a": 1, "b": 1, "c": 1}
 
 
+@pytest.mark.slow
 def test_a_thousand_prompts_end_the_same_everywhere(make_runner: MakeRunner, tmp_path: Any) -> None:
     words = ["", " [busy]", " [flaky]", " [fail]", " [reject]", " [drop_after]", " [blips]"]
     prompts = [f"item {i}{words[i % len(words)]}" for i in range(1000)]
@@ -82,6 +83,7 @@ def test_fifty_blocking_calls_really_run_at_once(name: str, make_runner: MakeRun
     assert runner.run().ok
 
 
+@pytest.mark.slow
 def test_ten_thousand_jobs_in_flight_need_eight_threads(make_runner: MakeRunner) -> None:
     provider = FakeProvider(polls=2)
     used, in_flight_at_first_poll = set[int](), list[int]()

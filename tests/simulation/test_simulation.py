@@ -14,7 +14,9 @@ BLOCK, BLOCKS = 50, 6
 
 
 @pytest.mark.parametrize("mode", ["safety", "liveness"])
-@pytest.mark.parametrize("block", range(BLOCKS))
+@pytest.mark.parametrize(
+    "block", [0, *(pytest.param(block, marks=pytest.mark.slow) for block in range(1, BLOCKS))]
+)
 def test_no_promise_is_broken(mode: Mode, block: int) -> None:
     tally = Counter[str]()
     for seed in range(block * BLOCK, (block + 1) * BLOCK):
